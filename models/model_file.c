@@ -218,6 +218,15 @@ bool model_file_is_run(const char *text) {
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
 }
 
+bool model_file_run_is_damaged(const char *found, const char *run) {
+    enum { MOST_DAMAGED = 4 };
+    int different = 0;
+    if (!model_file_is_run(run) || strcmp(found, run) == 0) return false;
+    if (!model_file_is_run(found)) return true;
+    for (int i = 0; i < MODEL_FILE_RUN_BYTES - 1; i++) different += found[i] != run[i];
+    return different <= MOST_DAMAGED;
+}
+
 /* Files of earlier versions lack the field. */
 static p2p_status get_run(const safetensors_file *file, char run[MODEL_FILE_RUN_BYTES]) {
     const char *text = safetensors_metadata(file, "run");

@@ -79,6 +79,25 @@ grep -q '"lr":0.0003' damaged/metrics.jsonl || fail "the changed setting is not 
 sed -i '3s/"step":2/"step";2/' intact/metrics.jsonl
 expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out intact --resume --device "$device" --steps 7
 [ -e intact/metrics.jsonl.damaged ] || fail "the damaged log is gone"
+rm -rf once && cp -r models once
+rm -r once/metrics.jsonl once/samples once/epochs
+expect 0 "once/metrics.jsonl is absent or empty: the losses of the first 9 steps are lost" \
+    "$p2p" train --out once --resume --device "$device" --epochs 4
+printed "there is no once/samples/epoch-0003.png, the picture of the last epoch" "lost samples/"
+printed "there is no once/epochs: the models of epochs can't be written again" "lost epochs/"
+expect 0 "" "$p2p" train --out once --resume --device "$device" --epochs 5
+grep -qE "are lost|damaged|there is no" err.txt && fail "what was lost is reported again: $(cat err.txt)"
+rm -rf once && cp -r models once # a bit of the identity in the log
+identity=$(sed -n '1s/.*"run":"\([0-9a-f]*\)".*/\1/p' once/metrics.jsonl)
+offset=$(head -n 1 once/metrics.jsonl | grep -bo "$identity" | cut -d: -f1)
+flip once/metrics.jsonl "$offset"
+expect 0 "the first line of metrics.jsonl, which names the training, is damaged or missing" "$p2p" report once
+expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"
+same models/metrics.jsonl once/metrics.jsonl
+sed -i 1d once/metrics.jsonl
+expect 0 "the first line of metrics.jsonl" "$p2p" report once
+expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"
+same models/metrics.jsonl once/metrics.jsonl
 
 echo "-- models of other kinds"
 translate=("$p2p" translate -o x.png --device "$device")

@@ -19,9 +19,10 @@ typedef struct {
     size_t epoch_count, step_count;
 } run_shown;
 
-/* The numbers of the pictures in RUN/samples. The caller frees run->epochs and run->steps, also after a
+/* The numbers of the pictures in RUN/samples. Those of another training than `identity` are left out, and
+ * reported on stderr; NULL: none is read for it. The caller frees run->epochs and run->steps, also after a
  * failure. */
-p2p_status run_shown_find_samples(run_shown *run, const char *samples);
+p2p_status run_shown_find_samples(run_shown *run, const char *samples, const char *identity);
 
 /* Fill *run from the files of the training in `folder`, and *identity with that of its files ("": an older
  * training). P2P_INPUT if there is no training, or if log and config.json are of two. Call run_shown_free()

@@ -98,6 +98,25 @@ static void report_changes(const trainer *t, const changes *made) {
                 t->at.step);
 }
 
+/* Name what an ended epoch has left at any settings and is not there: nothing can write it again. */
+static p2p_status report_absent(const trainer *t) {
+    char name[RUN_EPOCH_NAME_BYTES], *path;
+    bool exists;
+    if (t->at.epoch == 0) return P2P_OK;
+    run_epoch_sample_name(name, t->at.epoch);
+    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
+    p2p_status status = sys_path_exists(path, &exists);
+    if (status == P2P_OK && !exists)
+        text_line(stderr, "there is no %s, the picture of the last epoch; it can't be drawn again", path);
+    free(path);
+    if (status != P2P_OK || settings_given(t->all, "save-every") || t->at.epoch < t->all->save_every)
+        return status;
+    P2P_TRY(sys_path_is_folder(t->paths.epochs, &exists));
+    if (!exists)
+        text_line(stderr, "there is no %s: the models of epochs can't be written again", t->paths.epochs);
+    return P2P_OK;
+}
+
 p2p_status trainer_restore(trainer *t) {
     changes made = {0};
     P2P_TRY(checkpoint_prune(t->paths.checkpoints, t->kept_run));
@@ -111,5 +130,6 @@ p2p_status trainer_restore(trainer *t) {
     P2P_TRY(trainer_remove_old_samples(t));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
     report_changes(t, &made);
+    P2P_TRY(report_absent(t));
     return P2P_OK;
 }
