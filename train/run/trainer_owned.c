@@ -5,6 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "image/image.h"
+#include "report/event_file.h"
 #include "report/run_page.h"
 #include "use/run_files.h"
 
@@ -126,6 +127,19 @@ static p2p_status check_report(const trainer *t, const char *path) {
     return known && owner_of(t, run) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
+/* Files of older versions, and those of a training without an identity, are not known. */
+static bool is_event_name(const char *name) {
+    const char *run;
+    return event_file_run(name, &run);
+}
+
+static p2p_status check_events(const trainer *t, const char *path) {
+    const char *run;
+    const bool other =
+        event_file_run(sys_base_name(path), &run) && strncmp(run, t->kept_run, MODEL_FILE_RUN_BYTES - 1) != 0;
+    return other ? refuse(path) : P2P_OK;
+}
+
 p2p_status trainer_check_owner(const trainer *t) {
     const trainer_paths *paths = &t->paths;
     P2P_TRY(check_model(t, paths->generator));
@@ -134,6 +148,7 @@ p2p_status trainer_check_owner(const trainer *t) {
     P2P_TRY(check_report(t, paths->report));
     P2P_TRY(trainer_each_file(t, paths->epochs, run_is_epoch_name, check_model));
     P2P_TRY(trainer_each_file(t, paths->samples, run_is_sample_name, check_sample));
+    P2P_TRY(trainer_each_file(t, paths->tensorboard, is_event_name, check_events));
     P2P_TRY(trainer_each_file(t, paths->best, run_is_best_name, check_best_file));
     return trainer_each_file(t, paths->kept_best, run_is_best_name, check_best_file);
 }
