@@ -94,6 +94,12 @@ flip once/metrics.jsonl "$offset"
 expect 0 "the first line of metrics.jsonl, which names the training, is damaged or missing" "$p2p" report once
 expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"
 same models/metrics.jsonl once/metrics.jsonl
+offset=$(grep -abo "$identity" once/report.html | head -n 1 | cut -d: -f1) # and in the page
+flip once/report.html "$offset"
+expect 0 "" "$p2p" report once
+grep -q "$identity" once/report.html || fail "the page was not written again"
+flip once/report.html "$offset"
+expect 0 "" "$p2p" train --out once --resume --device "$device"
 sed -i 1d once/metrics.jsonl
 expect 0 "the first line of metrics.jsonl" "$p2p" report once
 expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"

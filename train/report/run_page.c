@@ -276,6 +276,10 @@ p2p_status run_page_write(const char *path, const run_shown *runs, int count, co
     return status;
 }
 
+bool run_page_is_of(const char *found, const char *identity) {
+    return strcmp(found, identity) == 0 || (found[0] && model_file_run_is_damaged(found, identity));
+}
+
 p2p_status run_page_check(const char *path, const char *identity) {
     char there[PAGE_RUN_BYTES];
     bool exists;
@@ -283,7 +287,7 @@ p2p_status run_page_check(const char *path, const char *identity) {
     if (!exists) return P2P_OK;
     const p2p_status status = page_run(path, RUN_PAGE, there);
     if (status != P2P_OK && status != P2P_INPUT) return status;
-    if (status == P2P_OK && strcmp(there, identity) == 0) return P2P_OK;
+    if (status == P2P_OK && run_page_is_of(there, identity)) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s exists and is not the page of this training", path);
     return p2p_hint(P2P_INPUT, "move it away, or name another file with -o");
 }

@@ -5,6 +5,7 @@
 #include "history.h"
 #include "page.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RUN_PAGE "run_page" /* its name in page.h */
@@ -34,6 +35,10 @@ void run_shown_free(run_shown *run);
 /* Make the page in memory, which the caller frees, or write it. `identity` as in page_make. */
 p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size);
 p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity);
+
+/* Whether a page with the identity `found` (page_run) is that of the training `identity`, or was damaged. A
+ * page without an identity, of several trainings, is not. */
+bool run_page_is_of(const char *found, const char *identity);
 
 /* P2P_INPUT, with a hint, if there is a file at `path` that is not the page of the training `identity`. */
 p2p_status run_page_check(const char *path, const char *identity);

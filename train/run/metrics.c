@@ -103,7 +103,9 @@ static p2p_status check_run(const char *bytes, size_t size, const char *run, con
     P2P_TRY(read_head(bytes, size, path, &head));
     if (owner_of(&head, run) != HEAD_OF_OTHERS) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s is the log of another training", path);
-    return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
+    return p2p_hint(P2P_INPUT,
+                    "move it to another folder; it is neither used nor overwritten, and the training "
+                    "continues with a new log");
 }
 
 static p2p_status read_log(const char *path, uint8_t **bytes, size_t *size) {

@@ -124,7 +124,7 @@ static p2p_status check_best_file(const trainer *t, const char *path) {
 static p2p_status check_report(const trainer *t, const char *path) {
     char run[PAGE_RUN_BYTES];
     const bool known = page_run(path, RUN_PAGE, run) == P2P_OK;
-    return known && owner_of(t, run) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+    return known && !run_page_is_of(run, t->kept_run) ? refuse(path) : P2P_OK;
 }
 
 /* Files of older versions, and those of a training without an identity, are not known. */
