@@ -43,7 +43,7 @@ const option_row option_rows[] = {
      "format of pictures written into a folder"},
     {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist"},
     {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, BINDING, 0, 0, NULL, "PATH",
-     "start from these weights: a safetensors file, or the folder of a training"},
+     "start from these weights: a safetensors file, or the folder of a training, whose newest generator is used"},
     {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, BINDING, 0, 0, NULL, "PATH",
      "start from these weights: a safetensors file, or the folder of a training"},
     {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
