@@ -96,7 +96,8 @@ p2p_status sys_file_remove(const char *path);
  * written, P2P_UNREADABLE if it can't be copied. */
 p2p_status sys_file_rename(const char *from, const char *to);
 
-/* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
+/* Remove an empty folder. P2P_OK if it does not exist or is not empty. A symbolic link stays as it is: it is
+ * a person's, who put the folder elsewhere. */
 p2p_status sys_folder_remove(const char *path);
 
 /* A list that owns its names. */
