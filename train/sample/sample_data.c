@@ -116,7 +116,8 @@ static p2p_status check_split(const sample_set *set, int split) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
     sys_path_kind kind;
-    p2p_status status = sys_path_kind_of(folder, &kind);
+    p2p_status status = sys_folder_check_links(set->dir, folder);
+    if (status == P2P_OK) status = sys_path_kind_of(folder, &kind);
     if (status == P2P_OK && kind == SYS_PATH_FOLDER)
         status = check_files(set, split, folder);
     else if (status == P2P_OK && kind != SYS_PATH_ABSENT)
@@ -145,7 +146,8 @@ static p2p_status draw_file(const sample_set *set, int split, const char *folder
 static p2p_status draw_split(const sample_set *set, int split) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
-    p2p_status status = sys_folder_make(folder);
+    p2p_status status = sys_folder_check_links(set->dir, folder);
+    if (status == P2P_OK) status = sys_folder_make(folder);
     if (status == P2P_OK) status = p2p_atomic_sweep(folder);
     for (int64_t i = 0; i < split_count(set, split) && status == P2P_OK; i++)
         status = draw_file(set, split, folder, i);

@@ -151,7 +151,7 @@ static p2p_status check_results(const translator *t, const translate_list *list)
         files[i] = (result_file){list->jobs[i].source, list->jobs[i].result};
         status = image_save_check(list->jobs[i].result, t->format.target);
     }
-    if (status == P2P_OK) status = result_files_check(files, list->count, t->all->force);
+    if (status == P2P_OK) status = result_files_check(t->all->out, files, list->count, t->all->force);
     if (status == P2P_OK) status = result_files_sweep(files, list->count);
     free(files);
     return status;
