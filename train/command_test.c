@@ -8,6 +8,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
+#include "image/picture_list.h"
 #include "json_text.h"
 #include "report/test_page.h"
 #include "run/progress.h"
@@ -268,6 +269,7 @@ static p2p_status run_pairs(test_run *run) {
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
+    P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
     P2P_TRY(report_left_out(run));
     if (run->grid.picture.pixels) P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
