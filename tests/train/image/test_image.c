@@ -2,6 +2,7 @@
  * damaged files and absurd sizes, conversions and the grid. */
 #include "image/font.h"
 #include "image/image.h"
+#include "image/image_limits.h"
 #include "image/picture_grid.h"
 #include "support/test_files.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -330,6 +332,57 @@ static void test_probe_beyond_long_headers(void **state) {
     free(longer);
     free(bytes);
     test_folder_remove(folder);
+}
+
+/* Make the file as large as this, with a hole at its end. */
+static const char *enlarge(const char *name, const uint8_t *bytes, size_t size, off_t length) {
+    const char *path = test_own_path(name);
+    test_file_write(path, bytes, size);
+    assert_int_equal(truncate(path, length), 0);
+    return path;
+}
+
+/* What the first bytes show is decided by them: under a limit of memory that permits no more to be read, the
+ * message is the same. */
+static void test_no_more_is_read_than_decides(void **state) {
+    (void)state;
+    enum { LARGE = 900 << 20, HUGE = 2047u << 20 };
+    static const uint8_t text[] = "hello, this is no picture";
+    size_t size;
+    image_header header;
+    OK(image_limits_set(&(image_limits){(uint64_t)1 << 28, 100000}));
+    REFUSED(probe(enlarge("text.jpg", text, sizeof text, HUGE), &header), P2P_INPUT,
+            "neither a JPEG, PNG, BMP");
+    uint8_t *bytes = png_claiming(40000, 40000, &size);
+    REFUSED(probe(enlarge("a.png", bytes, 33, LARGE), &header), P2P_INPUT,
+            "40000 x 40000 pixels");         /* up to IHDR */
+    memcpy(bytes + 33, "\x30\0\0\0tEXt", 8); /* a text of 768 MB */
+    REFUSED(probe(enlarge("b.png", bytes, 41, LARGE), &header), P2P_INPUT, "40000 x 40000 pixels");
+    free(bytes);
+    bytes = bmp_claiming(40000, 40000, &size);
+    REFUSED(probe(enlarge("a.bmp", bytes, size, LARGE), &header), P2P_INPUT, "40000 x 40000 pixels");
+    memcpy(bytes + 14, "\0\0\0\x30", 4); /* a header of 768 MB */
+    REFUSED(probe(enlarge("b.bmp", bytes, size, LARGE), &header), P2P_INPUT, "an unknown kind of header");
+    free(bytes);
+    bytes = gif_claiming(40000, 40000, &size);
+    REFUSED(probe(enlarge("a.gif", bytes, size, LARGE), &header), P2P_INPUT, "40000 x 40000 pixels");
+    free(bytes);
+    bytes = jpeg_claiming(40000, 40000, &size);
+    REFUSED(probe(enlarge("a.jpg", bytes, size, LARGE), &header), P2P_INPUT, "40000 x 40000 pixels");
+    free(bytes);
+    OK(image_limits_set(&(image_limits){(uint64_t)IMAGE_MAX_MEGAPIXELS << 20, UINT64_MAX}));
+}
+
+/* A header may be long, but not without end. */
+static void test_endless_header(void **state) {
+    (void)state;
+    size_t size;
+    image_header header;
+    uint8_t *bytes = png_claiming(5, 5, &size);
+    memcpy(bytes + 33, "\x30\0\0\0tEXt", 8);
+    REFUSED(probe(enlarge("endless.png", bytes, 41, 900 << 20), &header), P2P_INPUT,
+            "its header does not end within 64 MiB");
+    free(bytes);
 }
 
 /* ---- Paths -------------------------------------------------------------------------------------------- */
@@ -727,6 +780,8 @@ int main(void) {
         cmocka_unit_test(test_promised_pixels_are_missing),
         cmocka_unit_test(test_endless_scans),
         cmocka_unit_test(test_probe_beyond_long_headers),
+        TEST_IN_FOLDER(test_no_more_is_read_than_decides),
+        TEST_IN_FOLDER(test_endless_header),
         cmocka_unit_test(test_paths_that_hold_no_file),
         cmocka_unit_test(test_saving_png),
         cmocka_unit_test(test_saving_jpeg),
