@@ -395,7 +395,8 @@ cat >bin/ffmpeg <<'FFMPEG'
 printf '%s\n' "$@" >"$ARGUMENTS"
 for pattern; do :; done
 i=1
-[ "$FRAMES" = none ] && exit 69
+[ "$FRAMES" = none ] && printf '%s: no video\n' "$8" >&2 && exit 69
+[ "$FRAMES" = endless ] && echo $$ >process.txt && exec sleep 1000
 for photo in $PHOTOS; do
     # shellcheck disable=SC2059
     cp "$photo" "$(printf "${pattern#file:}" $i)"
@@ -428,6 +429,39 @@ mkdir planted && ln -s ../outlines 'planted/.walk 100%.frames' # a folder of tha
 expect 2 "is a symbolic link" "${make[@]}" video 'walk 100%.mp4' planted
 [ -e outlines/00001.png ] || fail "video: a link has led to the removal of other files"
 expect 3 "there is no file nothing.mp4" "${make[@]}" video nothing.mp4 other
+forged=$'v\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b.mp4'
+cp 'walk 100%.mp4' "$forged"
+expect 3 'ffmpeg: forged: done\x1b[2J\xe2\x80\xae\xd8\x9c\xc2\x9b.mp4: no video' env FRAMES=none "${make[@]}" video "$forged" other
+grep -q '^forged' err.txt && fail "video: ffmpeg's message begins a line: $(cat -v err.txt)"
+
+# begin_video: starts an endless ffmpeg, whose pid is $reader.
+begin_video() {
+    rm -f process.txt
+    FRAMES=endless env --default-signal=INT,TERM "${make[@]}" video 'walk 100%.mp4' stopped >out.txt 2>err.txt &
+    for _ in $(seq 1000); do [ -s process.txt ] && break || sleep 0.02; done
+    reader=$(cat process.txt)
+}
+
+# is_gone WHAT: checks that ffmpeg has ended, or ends, since it may still be a zombie.
+is_gone() {
+    for _ in $(seq 250); do kill -0 "$reader" 2>/dev/null || return; sleep 0.02; done
+    fail "video: $1: ffmpeg is still there"
+    kill -9 "$reader"
+}
+for signal in INT TERM; do
+    begin_video
+    kill -s $signal $!
+    is_gone "$signal"
+    wait $! 2>/dev/null
+    status=$?
+    [ $status -eq $(($(kill -l $signal) + 128)) ] || fail "video: $signal: exit code $status"
+    printed "p2p: stopped by " "video: $signal"
+    printed "SIG$signal" "video: $signal"
+    no_partial stopped
+done
+begin_video
+{ kill -s KILL $! && wait $!; } 2>/dev/null
+is_gone "a killed p2p"
 PATH=$path
 
 echo "-- check"
