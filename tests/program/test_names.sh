@@ -10,15 +10,20 @@ draw_toys 4
 length=(--steps 8 --save-every 10)
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 
+# unsafe FILE...: whether the files have control or format characters.
+unsafe() {
+    LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xd8\x9c' "$@"
+}
+
 # clean WHAT: checks that the last command's output has no control, format or other bytes that a name brought in.
 clean() {
-    LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xd8\x9c' out.txt err.txt &&
+    unsafe out.txt err.txt &&
         fail "$1: something from a name is printed as it is: $(cat -v err.txt)"
     grep -q '^forged' out.txt err.txt && fail "$1: a name has a line of its own: $(cat -v err.txt)"
 }
 
 echo "-- names that would forge output"
-evil=$'a\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9bq'\''\xe9'
+evil=$'a\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b\x7fq'\''\xe9' text=$'\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b\x7f\xc3\xa9'
 mkdir -p "data$evil/train" "pictures$evil"
 cp toys/train/* "data$evil/train/"
 echo nothing >"data$evil/train/$evil.png"
@@ -39,6 +44,23 @@ clean "results that exist"
 expect 0 "" "$p2p" test --model "run$evil" --data "data$evil" --split train --on-bad-image skip --device "$device" --out "tested$evil"
 clean "a test"
 [ "$(wc -l <out.txt)" -eq 1 ] || fail "a test prints more than a line of JSON"
+cp -r toys "toys$text" # names that are UTF-8
+mv "$(ls "toys$text"/train/* | head -n 1)" "toys$text/train/$text.jpg"
+expect 0 "" "$p2p" train --data "toys$text" --out "run$text" "${small[@]:2}" --steps 1
+expect 0 "" "$p2p" train --out "run$text" --resume --device "$device" --steps 2
+expect 0 "" "$p2p" test --model "run$text" --data "toys$text" --device "$device" --out "tested$text"
+expect 0 "" "$p2p" pairs blank "toys$text/train" "blank$text"
+expect 0 "" "$p2p" pairs check "toys$text" --json "checked$text"
+for folder in "$evil" "$text"; do
+    for file in "run$folder/"{config.json,best/best.json,metrics.jsonl,report.html} "tested$folder/"{metrics.json,index.html}; do
+        unsafe "$file" && fail "$file: a name is written as it is: $(grep -aF "$text" "$file" | cat -v | cut -c -200)"
+    done
+done
+unsafe "blank$text/pairs.json" "checked$text" && fail "p2p pairs writes a name as it is"
+for file in "run$text/checkpoints/"*; do
+    head -c $((8 + $(od -An -t u8 -N 8 "$file"))) "$file" | tail -c +9 >header.txt
+    unsafe header.txt && fail "a checkpoint has a name as it is: $(cat -v header.txt)"
+done
 expect 0 "next: p2p train --data \$'" "$p2p" sample-data "more$evil" --count 4 --size 32
 clean "generated data"
 expect 2 "is not a command" "$p2p" "$evil"
