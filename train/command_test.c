@@ -143,17 +143,17 @@ static p2p_status check_results(const test_run *run) {
     result_file *files = calloc(count, sizeof *files);
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
     p2p_status status = name_results(run, files);
-    if (status == P2P_OK) status = result_files_check(files, count, run->all->force);
+    if (status == P2P_OK) status = result_files_check(run->all->out, files, count, run->all->force);
     if (status == P2P_OK) status = result_files_sweep(files, count);
     for (size_t i = 0; i < count; i++) free((char *)files[i].result);
     free(files);
     return status;
 }
 
-static p2p_status save_picture(const char *folder, const char *name, const image *picture) {
+static p2p_status save_picture(const test_run *run, int folder, const char *name, const image *picture) {
     char *path;
-    P2P_TRY(result_name(folder, name, "png", &path));
-    p2p_status status = result_folder_make(path);
+    P2P_TRY(result_name(run->folders[folder], name, "png", &path));
+    p2p_status status = result_folder_make(run->all->out, path);
     if (status == P2P_OK) status = image_save(path, picture);
     free(path);
     return status;
@@ -245,7 +245,7 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(translator_check_stop(&run->t, pair->sample, run->count));
     P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
     P2P_TRY(note_numbers(run, name, &measured));
-    for (int f = 0; f < FOLDERS; f++) P2P_TRY(save_picture(run->folders[f], name, pictures[f]));
+    for (int f = 0; f < FOLDERS; f++) P2P_TRY(save_picture(run, f, name, pictures[f]));
     progress_pictures(run->progress, pair->sample + 1);
     if (pair->sample >= run->grid.columns) return P2P_OK;
     const picture_grid_column column = {name, pair->input, pair->generated, pair->target};

@@ -117,22 +117,24 @@ for replaced in "" half; do
     rm -rf gone
 done
 
-echo "-- checkpoints on another file system"
+echo "-- checkpoints and the best models on another file system"
 elsewhere=
 for folder in /dev/shm /tmp /var/tmp; do
     [ -w $folder ] && [ "$(stat -c %d $folder)" != "$(stat -c %d .)" ] && elsewhere=$(mktemp -d $folder/p2p.XXXXXX) && break
 done
-if [ -n "$elsewhere" ]; then
-    trap 'rm -rf "$work" "$elsewhere"' EXIT
+[ -n "$elsewhere" ] || skipped "checkpoints on another file system" "there is one file system only"
+elsewhere=${elsewhere:-$(mktemp -d "$work/elsewhere.XXXXXX")}
+trap 'rm -rf "$work" "$elsewhere"' EXIT
+for linked in checkpoints best "checkpoints best"; do
     expect 0 "" "$p2p" train "${small[@]}" --out far --steps 7 --checkpoint-every 7
-    mv far/checkpoints "$elsewhere" && ln -s "$elsewhere/checkpoints" far/checkpoints
+    for name in $linked; do mv far/$name "$elsewhere" && ln -s "$elsewhere/$name" far/$name; done
     expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 20
     expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 30
     equal_runs whole far best/best.json best/generator.safetensors
     [ ! -e far/checkpoints/best ] || fail "far: the kept best was not removed"
-else
-    skipped "checkpoints on another file system" "there is one file system only"
-fi
+    for name in $linked; do [ -L far/$name ] || fail "far/$name is no link any more"; done
+    rm -r far "${elsewhere:?}"/*
+done
 
 echo "-- a new training needs a folder without the names that it writes"
 for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best report.html tensorboard; do

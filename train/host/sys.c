@@ -264,7 +264,12 @@ p2p_status sys_folder_remove(const char *path) {
     if (unlinkat(base, relative, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENOTEMPTY ||
         errno == EEXIST)
         return P2P_OK;
-    return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(errno));
+    const int error = errno;
+    struct stat found;
+    const bool is_link = error == ENOTDIR && fstatat(base, relative, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                         S_ISLNK(found.st_mode);
+    if (is_link) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(error));
 }
 
 void sys_names_free(sys_names *names) {

@@ -149,6 +149,10 @@ p2p_status image_save_check(const char *path, image_format format);
  * complete or not at all. Performs image_save_check first. */
 p2p_status image_save(const char *path, const image *picture);
 
+/* Sets *same to whether the file has the bytes that image_save would write. P2P_UNREADABLE if it can't be
+ * read. */
+p2p_status image_is_saved(const char *path, const image *picture, bool *same);
+
 /* The same for a PNG, with a text that is not shown, such as the identity of the training that drew it.
  * `label` is printable ASCII; NULL: none. P2P_USAGE for other suffixes. */
 enum { IMAGE_LABEL_BYTES = 64 };

@@ -2,6 +2,7 @@
  * image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
 #include "image.h"
 
+#include "host/memory_stream.h"
 #include "host/sys.h"
 #include "image_codec.h"
 #include "image_limits.h"
@@ -193,6 +194,30 @@ p2p_status image_save(const char *path, const image *picture) {
     p2p_status status = encoder_for(path)(picture, file.stream, path);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);
+    return status;
+}
+
+static p2p_status has_bytes(const char *path, const memory_stream *encoded, bool *same) {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t total;
+    P2P_TRY(sys_file_read(path, encoded->size, &bytes, &size, &total));
+    *same = total == encoded->size && size == total && memcmp(bytes, encoded->bytes, size) == 0;
+    free(bytes);
+    return P2P_OK;
+}
+
+p2p_status image_is_saved(const char *path, const image *picture, bool *same) {
+    memory_stream encoded;
+    *same = false;
+    P2P_TRY(image_save_check(path, image_format_of(picture)));
+    memory_stream_open(&encoded);
+    if (!encoded.stream) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to compare %s", path);
+    p2p_status status = encoder_for(path)(picture, encoded.stream, path);
+    const bool whole = memory_stream_finish(&encoded);
+    if (status == P2P_OK && !whole) status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory to compare %s", path);
+    if (status == P2P_OK) status = has_bytes(path, &encoded, same);
+    free(encoded.bytes);
     return status;
 }
 

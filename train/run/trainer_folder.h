@@ -18,11 +18,14 @@ p2p_status trainer_lock(trainer *t);
 /* Call before files are written. If a person renamed the folder while the training ran, its files are written
  * where it is now, a line is printed on stderr, and *moved is true: nothing may be written into another
  * training's folder that took its place. P2P_IO if it was removed; P2P_USAGE if another process has taken its
- * lock, which a person removed. */
+ * lock, which a person removed. Fails as trainer_check_links. */
 p2p_status trainer_follow_folder(trainer *t, bool *moved);
 /* The same before the last checkpoint of a training that ends early. A removed folder is made again, unless
  * a training's files are at its path. */
 p2p_status trainer_follow_or_make_folder(trainer *t);
+
+/* P2P_USAGE if one of the folders in that of the training is another user's link. */
+p2p_status trainer_check_links(const trainer_paths *paths);
 
 /* P2P_USAGE if --out has any of the names that a training writes, or if another process has its lock. A new
  * training starts only where no file can be mixed with its own; other files may lie there. */
