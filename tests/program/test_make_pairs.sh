@@ -295,6 +295,37 @@ no_partial stopped
 expect 0 "kept $made that were there" "${slow[@]}" stopped
 diff -r -x pairs.json stopped whole-run || fail "after SIGTERM: other pictures"
 
+# stop COMMAND...: begins the command, and sends SIGINT once it handles it.
+stop() {
+    env --default-signal=INT "$@" >out.txt 2>err.txt &
+    for _ in $(seq 1000); do
+        grep -qE '^SigCgt:.*[2367abef]$' /proc/$!/status 2>/dev/null && break
+        sleep 0.01
+    done
+    kill -INT $!
+    wait $!
+    status=$?
+    [ $status -eq 130 ] || fail "Ctrl-C: exit code $status: $*: $(tail -n 2 err.txt)"
+}
+mkdir looked looked/train
+for i in $(seq 600); do ln -s ../../toys/train/00001.jpg "looked/train/$i.jpg"; done
+stop "${make[@]}" check looked --workers 1
+printed "stopped by Ctrl-C (SIGINT) after " check
+printed " of 600 pictures" check
+grep -qE "complete|the same command" err.txt && fail "check: what was made is named: $(cat err.txt)"
+stop "$p2p" sample-data drawn --count 600 --size 128
+made=$(find drawn -name '*.jpg' | wc -l)
+printed "stopped by Ctrl-C (SIGINT) after $made of 900 pictures, which are complete" sample-data
+printed "hint: the same command draws the rest" sample-data
+no_partial drawn
+mkdir -p sorted
+for i in $(seq 10000); do : >"sorted/$i.png"; done
+stop "${make[@]}" split sorted
+printed "stopped by Ctrl-C (SIGINT)" split
+printed "hint: the same command moves the rest" split
+expect 0 "moved " "${make[@]}" split sorted
+[ "$(find sorted/* -name '*.png' | wc -l)" -eq 10000 ] || fail "split: pictures are missing after Ctrl-C"
+
 echo "-- split"
 mkdir set
 for i in $(seq 200); do echo "$i" >"set/picture $i.png"; done # the names decide
