@@ -9,6 +9,7 @@
 #include "host/text.h"
 #include "image/image_limits.h"
 #include "image/pad.h"
+#include "image/picture_list.h"
 #include "run/progress.h"
 #include "use/result_files.h"
 #include "use/translate_list.h"
@@ -200,11 +201,20 @@ static p2p_status check_memory(const translation *run) {
                    : P2P_OK;
 }
 
+/* Later runs leave out results that lie in the folder of the pictures. */
+static p2p_status mark_results(const translation *run) {
+    const char *out = run->t->all->out;
+    if (!run->list->nested) return P2P_OK;
+    P2P_TRY(sys_folder_make(out));
+    return picture_list_mark(out, "translate");
+}
+
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
     P2P_TRY(translate_list_fit(t, list));
     P2P_TRY(check_memory(&run));
+    P2P_TRY(mark_results(&run));
     p2p_status status = create_batch(&run.batch, (int)most_at_once(t));
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {

@@ -427,7 +427,12 @@ printf '%s\n' "$@" >"$ARGUMENTS"
 for pattern; do :; done
 i=1
 [ "$FRAMES" = none ] && printf '%s: no video\n' "$8" >&2 && exit 69
-[ "$FRAMES" = endless ] && echo $$ >process.txt && exec sleep 1000
+[ "$FRAMES" = deaf ] && trap '' TERM
+case $FRAMES in endless | deaf)
+    cp "${PHOTOS%% *}" "$(dirname "${pattern#file:}")/000001.png"
+    echo $$ >"$ARGUMENTS.pid" && exec sleep 1000
+    ;;
+esac
 for photo in $PHOTOS; do
     # shellcheck disable=SC2059
     cp "$photo" "$(printf "${pattern#file:}" $i)"
@@ -465,34 +470,34 @@ cp 'walk 100%.mp4' "$forged"
 expect 3 'ffmpeg: forged: done\x1b[2J\xe2\x80\xae\xd8\x9c\xc2\x9b.mp4: no video' env FRAMES=none "${make[@]}" video "$forged" other
 grep -q '^forged' err.txt && fail "video: ffmpeg's message begins a line: $(cat -v err.txt)"
 
-# begin_video: starts an endless ffmpeg, whose pid is $reader.
-begin_video() {
-    rm -f process.txt
-    FRAMES=endless env --default-signal=INT,TERM "${make[@]}" video 'walk 100%.mp4' stopped >out.txt 2>err.txt &
-    for _ in $(seq 1000); do [ -s process.txt ] && break || sleep 0.02; done
-    reader=$(cat process.txt)
-}
-
-# is_gone WHAT: checks that ffmpeg has ended, or ends, since it may still be a zombie.
-is_gone() {
-    for _ in $(seq 250); do kill -0 "$reader" 2>/dev/null || return; sleep 0.02; done
-    fail "video: $1: ffmpeg is still there"
-    kill -9 "$reader"
-}
-for signal in INT TERM; do
-    begin_video
-    kill -s $signal $!
-    is_gone "$signal"
-    wait $! 2>/dev/null
+# A signal to p2p alone ends ffmpeg too, also if it ignores the signal.
+lives() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; } # and is no zombie, for which nobody has waited
+# ended_with FRAMES CODE SIGNAL...: sends the signals while ffmpeg runs, and checks the exit code and that ffmpeg has ended.
+ended_with() {
+    local code=$2 process child status
+    rm -f "$ARGUMENTS.pid"
+    FRAMES=$1 env --default-signal=INT,TERM,HUP "${make[@]}" video 'walk 100%.mp4' stopped 2>err.txt &
+    process=$!
+    for _ in $(seq 500); do [ -s "$ARGUMENTS.pid" ] && break || sleep 0.02; done
+    child=$(cat "$ARGUMENTS.pid")
+    shift 2
+    for signal; do kill -s "$signal" $process && sleep 0.1; done
+    for _ in $(seq 1000); do lives "$child" && sleep 0.02 || break; done
+    lives "$child" && fail "video: ffmpeg lives on after $*" && kill -9 "$child"
+    wait $process
     status=$?
-    [ $status -eq $(($(kill -l $signal) + 128)) ] || fail "video: $signal: exit code $status"
-    printed "p2p: stopped by " "video: $signal"
-    printed "SIG$signal" "video: $signal"
-    no_partial stopped
-done
-begin_video
-{ kill -s KILL $! && wait $!; } 2>/dev/null
-is_gone "a killed p2p"
+    [ $status -eq "$code" ] || fail "video: exit code $status instead of $code after $*: $(cat err.txt)"
+}
+ended_with endless 143 TERM
+grep -q "^p2p: stopped by SIGTERM" err.txt || fail "video: SIGTERM is not named: $(cat err.txt)"
+no_partial stopped
+ended_with endless 130 INT
+grep -q "^p2p: stopped by Ctrl-C" err.txt || fail "video: Ctrl-C is not named: $(cat err.txt)"
+no_partial stopped
+ended_with deaf 143 TERM TERM
+ended_with endless 137 KILL
+expect 0 "made 3 frames in stopped" "${make[@]}" video 'walk 100%.mp4' stopped
+no_partial stopped
 PATH=$path
 
 echo "-- check"

@@ -14,7 +14,8 @@
 
 enum {
     MAX_FILE_BYTES = 1 << 30,
-    PROBE_BYTES = 16384 /* includes the header, unless a large profile or preview precedes it */
+    PROBE_BYTES = 16384,          /* includes the header, unless a large profile or preview precedes it */
+    MOST_HEADER_BYTES = 64 << 20, /* of a header with these */
 };
 
 typedef struct {
@@ -94,16 +95,21 @@ static p2p_status inspect_beginning(const char *path, size_t limit, image_facts 
     return status;
 }
 
-/* The header may continue after PROBE_BYTES, because of a profile or a preview. */
+/* The header continues after PROBE_BYTES, because of a profile or a preview. Of any other failure more bytes
+ * would change nothing. */
 static p2p_status inspect_more(const char *path, image_facts *facts, uint64_t total) {
     p2p_status status = P2P_INPUT;
-    for (size_t limit = PROBE_BYTES; status == P2P_INPUT && limit < total && limit < MAX_FILE_BYTES;) {
-        limit = limit < MAX_FILE_BYTES / 16 ? limit * 16 : MAX_FILE_BYTES;
+    size_t limit = PROBE_BYTES;
+    while (status == P2P_INPUT && facts->goes_on && limit < total && limit < MOST_HEADER_BYTES) {
+        limit *= 16;
         const uint64_t taken = limit < total ? limit : total;
         P2P_TRY(image_memory_take(taken, path));
         status = inspect_beginning(path, limit, facts, &total);
         image_memory_give(taken);
     }
+    if (status == P2P_INPUT && facts->goes_on && limit < total)
+        return p2p_fail(P2P_INPUT, "%s: its header does not end within %d MiB", path,
+                        MOST_HEADER_BYTES >> 20);
     return status;
 }
 

@@ -37,7 +37,7 @@ const option_row option_rows[] = {
     {"split", 0, KIND_TEXT, AT(split), TEST, NOT_KEPT, 0, 0, "val", "NAME", "the folder of --data: train, val, test"},
     {"format", 0, KIND_CHOICE, AT(format), TRANSLATE | PAIRS, NOT_KEPT, 0, 0, "png", "png|jpg",
      "format of pictures written into a folder"},
-    {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist"},
+    {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist; test: also remove pictures of an earlier test"},
     {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, BINDING, 0, 0, NULL, "PATH",
      "start from these weights: a safetensors file, or the folder of a training"},
     {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, BINDING, 0, 0, NULL, "PATH",

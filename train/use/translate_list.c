@@ -137,6 +137,7 @@ static p2p_status list_pictures(const translator *t, translate_list *list) {
     p2p_status status = translate_places_open(&places, out);
     if (status == P2P_OK) status = add_arguments(t, list, &places);
     if (status == P2P_OK) status = check_places(list, &places);
+    list->nested = status == P2P_OK && translate_places_nested(&places);
     translate_places_close(&places);
     return status;
 }

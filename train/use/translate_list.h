@@ -20,6 +20,7 @@ typedef struct {
     translate_job *jobs;
     size_t count, capacity;
     size_t skipped; /* bad pictures that were omitted */
+    bool nested;    /* the folder of the results lies in a folder of pictures */
 } translate_list;
 
 /* Whether a picture that failed with `status` is omitted, according to --on-bad-image. Prints the thread's
