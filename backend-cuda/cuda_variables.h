@@ -1,4 +1,4 @@
-/* What users can set in this backend: the rows of its table of functions. */
+/* The environment variables and limits that users can set for this backend. */
 #ifndef CUDA_VARIABLES_H
 #define CUDA_VARIABLES_H
 

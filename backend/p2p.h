@@ -34,7 +34,7 @@ typedef struct p2p_device p2p_device;
     X(OLD_DRIVER, "driver too old")                                                                          \
     X(NO_DRIVER, "without driver")                                                                           \
     X(FAILED, "failed")         /* for another reason */                                                     \
-    X(REFUSED, "not loaded")    /* its file is there, but is damaged, no module, or others can change it */  \
+    X(REFUSED, "not loaded")    /* its file is damaged, or no module, or others can change it */             \
     X(OTHER_ABI, "another ABI") /* of another version of this program */                                     \
     X(ABSENT, "not installed")  /* a known backend without a file */
 
@@ -417,8 +417,8 @@ p2p_status p2p_session_read_running(p2p_session *session, const p2p_network *net
 p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *network, p2p_param param,
                                      int replica, p2p_type type, const void *host);
 
-/* Brings what p2p_session_read and p2p_session_read_running return of other processes' replicas up to date.
- * Called by all processes. Waits. No effect if this process has all replicas. */
+/* Updates what p2p_session_read and p2p_session_read_running return of the replicas of other processes. All
+ * processes must call it. Waits. No effect if this process has all replicas. */
 p2p_status p2p_session_gather(p2p_session *session);
 
 /* Of all processes. */

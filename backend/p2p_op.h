@@ -90,6 +90,8 @@ bool p2p_layout_is_filter(p2p_layout layout);
 /* The quotient rounded up; neither number is negative. */
 int64_t p2p_divide_up(int64_t value, int64_t divisor);
 
+/* Whether the tensor is no channel range of a larger one. It need not be valid. */
+bool p2p_tensor_is_whole(const p2p_tensor *tensor);
 /* Number of logical elements, n*c*h*w. */
 int64_t p2p_tensor_elements(const p2p_tensor *tensor);
 /* Number of elements stored for the whole tensor (all cp channels, padding included), and their bytes. */
@@ -443,6 +445,8 @@ int p2p_kind_operand_count(p2p_kind kind);
 const char *p2p_kind_name(p2p_kind kind);
 const char *p2p_kind_operand_name(p2p_kind kind, int operand);
 int p2p_kind_operand_use(p2p_kind kind, int operand);
+/* Whether the operand is added to instead of overwritten. */
+bool p2p_op_accumulates(const p2p_op *op, int operand);
 /* How this descriptor uses the operand's elements: P2P_IN, P2P_OUT or P2P_INOUT. The modes are considered
  * (norm_apply without `merged` only reads stats) and the accumulate bits; 0 if the operand is absent. */
 int p2p_op_operand_use(const p2p_op *op, int operand);
@@ -472,6 +476,8 @@ double p2p_act_slope(int64_t act, double slope, double y);
 p2p_status p2p_op_validate(const p2p_op *op);
 
 bool p2p_op_is_convolution(const p2p_op *op);
+/* Whether the kind is one of the four of normalisation. */
+bool p2p_op_is_norm(const p2p_op *op);
 /* The plain convolution whose algorithm `op` uses: whole tensors, no bias, no activation, no accumulation,
  * and the number of images for which the algorithm is chosen (see conv_fwd). It is the key by which choices
  * are made, stored and imposed. */

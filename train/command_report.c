@@ -1,4 +1,4 @@
-/* `p2p report`: writes report.html of a training anew, or a page that compares several. The page is
+/* `p2p report`: writes report.html of a training again, or a page that compares several. The page is
  * report/run_page.c. */
 #include "command.h"
 #include "host/sys.h"

@@ -5,6 +5,10 @@
 
 #include <stdlib.h>
 
+_Static_assert((int)SETTINGS_MAX_PAIRS == (int)SAMPLE_DATA_MAX_COUNT &&
+                   (int)SETTINGS_MAX_SIDE == (int)SAMPLE_DATA_MAX_SIZE,
+               "the options allow what can be drawn");
+
 p2p_status command_sample_data(settings *all) {
     if (!all->arguments || !all->arguments[0]) {
         p2p_fail(P2P_USAGE, "no folder to draw into is given");

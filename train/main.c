@@ -200,8 +200,8 @@ static p2p_status help(int argc, const char **argv) {
     return P2P_OK;
 }
 
-/* The first of the processes that mpirun or srun has started does alone what they don't share: several would
- * write the same files. The others end. */
+/* Runs a command whose work processes do not divide in the first of those that mpirun or srun has started:
+ * several would write the same files. The others end. */
 static p2p_status run_alone(const command *chosen, settings *all) {
     int size, rank;
     P2P_TRY(ranks_look(&size, &rank));
@@ -256,7 +256,7 @@ static const double FAILURE_DELAY = 2; /* seconds that the first process has to 
  * through sys_output_start. */
 static double patience = 5;
 
-/* Output without a reader is waited for once. */
+/* After the first time limit without a reader no other output is waited for. */
 static void wait_for_readers(void) {
     if (!sys_messages_wait(patience)) patience = 0;
 }

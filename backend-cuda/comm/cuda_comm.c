@@ -228,7 +228,7 @@ static ncclDataType_t sum_type(const p2p_be_comm *comm, p2p_type type) {
 p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
     const p2p_tensor *y = &op->t[0];
     const char *name = comm->member[0].device->queue.name;
-    if (y->cp != 0 && y->cp != y->c)
+    if (!p2p_tensor_is_whole(y))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL has no %s of a channel range", name,
                                p2p_kind_name(op->kind));
     if (op->kind == P2P_KIND_broadcast) return P2P_OK;

@@ -24,7 +24,7 @@ static const cuda_algorithm *find_failed(const cuda_algorithms *all, const p2p_o
     return NULL;
 }
 
-/* Operations have allocated memory for the workspace of what failed. */
+/* The workspace that may be used. Operations have allocated memory for that of the algorithms that failed. */
 static size_t promised_workspace(const cuda_algorithms *all, const cuda_algorithm *a) {
     size_t bytes = a->workspace_bytes;
     for (const cuda_algorithm *f = all->known; f && !a->requested[0]; f = f->next)

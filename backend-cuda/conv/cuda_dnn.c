@@ -123,16 +123,12 @@ int cuda_dnn_position(p2p_kind kind, int identifier) {
 
 /* ---- Graphs -------------------------------------------------------------------------------------------- */
 
-static int64_t padded(int64_t channels) {
-    return (channels + CUDA_CHANNELS - 1) / CUDA_CHANNELS * CUDA_CHANNELS;
-}
-
 /* cuDNN's order of extents is n c h w, or k c r s, in every layout: strides make channels the innermost.
  */
 static p2p_status set_tensor(cuda_queue *queue, const p2p_tensor *t, int64_t identifier,
                              cudnnBackendDescriptor_t tensor) {
     const bool filter = t->layout == P2P_LAYOUT_krsc;
-    const int64_t c = padded(t->c), extents[4] = {filter ? padded(t->n) : t->n, c, t->h, t->w};
+    const int64_t c = cuda_padded(t->c), extents[4] = {filter ? cuda_padded(t->n) : t->n, c, t->h, t->w};
     const int64_t strides[4] = {t->h * t->w * c, 1, t->w * c, c}, alignment = ALIGNMENT;
     const cudnnDataType_t type = t->type == P2P_TYPE_bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     P2P_TRY(cuda_dnn_set(queue, tensor, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type));
@@ -162,7 +158,7 @@ static p2p_status set_convolution(cuda_queue *queue, const p2p_op *conv, cudnnBa
 
 static p2p_status set_operation(cuda_queue *queue, const p2p_op *conv, const kind_names *names,
                                 const cuda_dnn_graph *g) {
-    const bool adds = conv->accumulate >> names->position[names->order[2] - 1] & 1;
+    const bool adds = p2p_op_accumulates(conv, names->position[names->order[2] - 1]);
     const float alpha = 1, beta = adds ? 1 : 0;
     const cudnnBackendDescriptor_t operation = g->operation;
     P2P_TRY(cuda_dnn_set(queue, operation, names->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,

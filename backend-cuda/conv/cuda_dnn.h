@@ -1,7 +1,7 @@
 /* Descriptors of cuDNN's graph interface: the operation graph of a convolution, and the calls that every
  * other file of this folder makes. Engines, choices and memory are elsewhere.
  *
- * cuDNN plans for a device, through a handle, or for a card that is not there, through a description of its
+ * cuDNN plans for a device, through a handle, or for an absent card, through a description of its
  * properties. All descriptors of a graph, and all engines and plans made from it, are of the same
  * cuda_dnn_card.
  */

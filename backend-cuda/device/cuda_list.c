@@ -15,8 +15,7 @@ enum {
     VOLTA = 75                   /* capabilities below it */
 };
 
-/* What the libraries take of the host: cuDNN's and cuBLAS's code and tables, the driver's own. An estimate.
- */
+/* Host memory of the libraries: code and tables of cuDNN and cuBLAS, and the driver's own. An estimate. */
 static const size_t DRIVER_BYTES = (size_t)1 << 30;
 
 /* ---- Listing --------------------------------------------------------------------------------------- */

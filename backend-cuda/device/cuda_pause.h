@@ -2,9 +2,9 @@
 #ifndef CUDA_PAUSE_H
 #define CUDA_PAUSE_H
 
-/* Nanoseconds to sleep after a wait of so many seconds; 0: only yield the processor. Short waits end within a
- * microsecond of their event; a sleep takes at least 50 us longer than requested. Longer ones leave the
- * processor to others, and end at most an eighth later. */
+/* Nanoseconds to sleep after a wait of so many seconds; 0: only yield the processor. A sleep takes at least
+ * 50 us longer than requested, so short waits only yield, and end within a microsecond of their event. Longer
+ * waits leave the processor to other threads, and end at most an eighth of their time late. */
 long cuda_pause(double waited);
 
 #endif

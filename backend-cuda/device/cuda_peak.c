@@ -118,7 +118,7 @@ static p2p_status allocate(p2p_be_device *device, product *p, int64_t side, p2p_
     return status;
 }
 
-/* Writes a row of ones, and copies what is there until all are written. */
+/* Writes a row of ones, and copies the written rows until all are written. */
 static p2p_status write_ones(p2p_be_device *device, const product *p, p2p_be_buffer *memory) {
     static const float one = 1;
     static const uint16_t one_bf16 = 0x3F80;

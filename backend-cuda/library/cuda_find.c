@@ -51,7 +51,7 @@ static void note_path(cuda_file *file, const char *otherwise) {
     snprintf(file->path, sizeof file->path, "%s", known ? map->l_name : otherwise);
 }
 
-/* A library is global, because the parts that cuDNN opens later take functions from those that are there. */
+/* A library is global, because parts that cuDNN opens later use functions of those already loaded. */
 static bool open_file(const char *path, cuda_file *file) {
     file->handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (file->handle) note_path(file, path);

@@ -57,13 +57,13 @@ int cuda_dnn_version(void) {
     return dnn.good ? dnn.number : 0;
 }
 
-/* Opens the library unless it is open. */
+/* Opens the library unless it is open already; false if it can't be opened. */
 static bool is_open(library *one, const char *name) {
     one->tried = true;
     return one->file.handle || cuda_find(name, &one->file);
 }
 
-/* Fills the obstacle for a library that is not there, or whose file can't be opened. */
+/* Fills the obstacle for a library that is absent, or whose file can't be opened. */
 static p2p_status fail_missing(const library *missing, p2p_obstacle_kind kind, const char *what,
                                p2p_obstacle *obstacle) {
     obstacle->kind = kind;
@@ -74,7 +74,7 @@ static p2p_status fail_missing(const library *missing, p2p_obstacle_kind kind, c
                            missing->file.why, missing->file.why[0] ? "; " : "");
 }
 
-/* The same for a library that is there and not good enough. `found` describes it. */
+/* The same for a library that was opened and is incomplete or too old. `found` describes it. */
 static p2p_status fail_unfit(const library *unfit, const char *needed, p2p_obstacle *obstacle,
                              const char *found) {
     obstacle->kind = P2P_OBSTACLE_NO_LIBRARY;
@@ -198,15 +198,15 @@ p2p_status cuda_driver_load(p2p_obstacle *obstacle) {
 
 static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 
-/* Opens a library that another one opens by its name later, in case that one looks in other folders.
- * Optional: if it is needed and missing, the other library reports it. */
+/* Opens a library that another library will open by its name, because the other one may search other folders.
+ * A failure is ignored: if the library is needed, the other one reports that it is missing. */
 static void open_early(library *one, const char *stem, int cuda_major) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);
     one->good = is_open(one, name);
 }
 
-/* Looks a function up, for a pointer to its type; NULL if there is none. */
+/* Stores the address of a function in the pointer at `pointer`; NULL if there is none. */
 static void find_function(const library *one, const char *name, void *pointer) {
     void *found = one->good ? dlsym(one->file.handle, name) : NULL;
     memcpy(pointer, &found, sizeof found);
@@ -222,7 +222,7 @@ static void open_blas_lt(int cuda_major) {
              number % 100);
 }
 
-/* cuDNN compiles with it. */
+/* cuDNN compiles kernels with it. */
 static void open_nvrtc(int cuda_major) {
     int (*get)(int *major, int *minor); /* as nvrtc.h declares it */
     int major, minor;
@@ -330,7 +330,7 @@ void cuda_library_versions(char *text, size_t size) {
              blas.good ? ", cuBLAS " : "", blas.good ? blas.version : "");
 }
 
-/* One that was not looked for is left out. */
+/* Prints nothing for a library that was not looked for. */
 static void log_library(const library *one) {
     if (!one->tried) return;
     if (one->file.handle)

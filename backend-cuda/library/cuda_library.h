@@ -1,8 +1,8 @@
 /* NVIDIA's libraries of this process: opened once, checked, and their functions put into the tables of
  * cuda_api.h.
  *
- * They are opened in three steps, so that nothing is loaded that is of no use: the driver, cuDNN and cuBLAS
- * if there is a device, NCCL if there are several. What has failed is tried again by the next call. The
+ * They are opened in three steps, so that no library is loaded without need: the driver, cuDNN and cuBLAS if
+ * there is a device, NCCL if there are several. What has failed is tried again by the next call. The
  * functions of this file are called by one thread at a time.
  */
 #ifndef CUDA_LIBRARY_H

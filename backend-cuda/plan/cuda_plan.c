@@ -77,10 +77,6 @@ uint64_t cuda_scratch(cuda_plan *plan, uint64_t bytes) {
     return at;
 }
 
-bool cuda_accumulates(const p2p_op *op, int operand) {
-    return op->accumulate >> operand & 1;
-}
-
 int64_t cuda_min(int64_t a, int64_t b) {
     return a < b ? a : b;
 }

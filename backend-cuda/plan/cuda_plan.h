@@ -26,7 +26,6 @@ void cuda_arg_float(cuda_launch *launch, double value);
 /* Reserves `bytes` of the operation's scratch memory, aligned to CUDA_ALIGNMENT. Returns their offset. */
 uint64_t cuda_scratch(cuda_plan *plan, uint64_t bytes);
 
-bool cuda_accumulates(const p2p_op *op, int operand);
 int64_t cuda_min(int64_t a, int64_t b);
 int64_t cuda_max(int64_t a, int64_t b);
 

@@ -34,10 +34,6 @@ static bool has_bias(const p2p_op *op) {
     return op->kind != P2P_KIND_conv_bwd_filter && p2p_tensor_present(&op->t[P2P_AT_conv_fwd_bias]);
 }
 
-static int64_t padded(int64_t channels) {
-    return p2p_divide_up(channels, CUDA_CHANNELS) * CUDA_CHANNELS;
-}
-
 bool cuda_conv_is_gemm(const p2p_op *op) {
     const positions p = positions_of(op->kind);
     const p2p_tensor *w = &op->t[p.at[op->kind == P2P_KIND_conv_bwd_filter ? OUTPUT : READ_1]];
@@ -101,16 +97,12 @@ static p2p_op with_derived_filter(const p2p_op *op, p2p_query *answer) {
 
 /* ---- Places ---------------------------------------------------------------------------------------- */
 
-/* Where the convolution finds its operands: in scratch memory, or where they are bound. */
+/* Where the operands of the convolution are: in scratch memory, or where they are bound. */
 typedef struct {
     bool in_scratch[ORDERED];
     uint64_t offset[ORDERED]; /* in scratch memory */
-    bool follows;             /* a kernel makes the output from the convolution's */
+    bool follows;             /* a kernel computes the output from that of the convolution */
 } places;
-
-static bool is_range(const p2p_tensor *t) {
-    return t->cp != 0 && t->cp != t->c;
-}
 
 static void move_to_scratch(const p2p_op *op, int order, places *where, cuda_plan *plan) {
     p2p_tensor packed = op->t[positions_of(op->kind).at[order]];
@@ -136,12 +128,12 @@ static p2p_status pack_input(const cuda_target *target, const p2p_op *op, int or
     return P2P_OK;
 }
 
-/* What follows reads a result that is stored, so in bf16 it is rounded twice, and may not be: an operation
- * rounds its result once. A copy changes no rounded result. Relu does not either, but as an operation of its
- * own it moves as many bytes. */
+/* The kernel that follows reads the stored result of the convolution, so in bf16 its own result is rounded a
+ * second time. That is refused, because an operation must round its result once. A copy changes no rounded
+ * result. Neither does relu, but it is refused too: a separate operation moves as many bytes. */
 static p2p_status check_rounding(const cuda_target *target, const p2p_op *op, const places *where) {
-    const bool exact =
-        !has_bias(op) && op->act == P2P_ACT_none && !cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]);
+    const bool exact = !has_bias(op) && op->act == P2P_ACT_none &&
+                       !p2p_op_accumulates(op, positions_of(op->kind).at[OUTPUT]);
     if (!where->follows || exact || op->t[0].type != P2P_TYPE_bf16) return P2P_OK;
     return cuda_refuse(target, op,
                        "with a bias, an activation or a range that is added to, bf16 is rounded twice");
@@ -149,22 +141,22 @@ static p2p_status check_rounding(const cuda_target *target, const p2p_op *op, co
 
 static p2p_status plan_places(const cuda_target *target, const p2p_op *op, places *where, cuda_plan *plan) {
     const positions p = positions_of(op->kind);
-    const bool range = is_range(&op->t[p.at[OUTPUT]]);
+    const bool range = !p2p_tensor_is_whole(&op->t[p.at[OUTPUT]]);
     *where = (places){.follows = has_bias(op) || op->act != P2P_ACT_none || range};
     P2P_TRY(check_rounding(target, op, where));
     for (int i = 0; i < OUTPUT; i++)
-        if (is_range(&op->t[p.at[i]])) P2P_TRY(pack_input(target, op, i, where, plan));
-    if (where->follows && (range || cuda_accumulates(op, p.at[OUTPUT])))
+        if (!p2p_tensor_is_whole(&op->t[p.at[i]])) P2P_TRY(pack_input(target, op, i, where, plan));
+    if (where->follows && (range || p2p_op_accumulates(op, p.at[OUTPUT])))
         move_to_scratch(op, OUTPUT, where, plan);
     return P2P_OK;
 }
 
 /* Whether the convolution itself adds to its output. */
 static bool adds(const p2p_op *op, const places *where) {
-    return cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]) && !where->follows;
+    return p2p_op_accumulates(op, positions_of(op->kind).at[OUTPUT]) && !where->follows;
 }
 
-/* Bias, activation, and the way from scratch memory. */
+/* Adds bias and activation, and the copy from scratch memory. */
 static p2p_status add_ending(const cuda_target *target, const p2p_op *op, const places *where,
                              cuda_plan *plan) {
     if (!where->follows) return P2P_OK;
@@ -178,7 +170,7 @@ static p2p_status add_ending(const cuda_target *target, const p2p_op *op, const 
 /* ---- Matrix products ----------------------------------------------------------------------------------- */
 
 static int64_t rows_of(const p2p_tensor *t) {
-    return t->layout == P2P_LAYOUT_krsc ? padded(t->n) : t->n * t->h * t->w;
+    return t->layout == P2P_LAYOUT_krsc ? cuda_padded(t->n) : t->n * t->h * t->w;
 }
 
 static cuda_matrix matrix_of(const p2p_op *op, const places *where, int order) {
@@ -186,7 +178,7 @@ static cuda_matrix matrix_of(const p2p_op *op, const places *where, int order) {
     const bool scratch = where->in_scratch[order];
     return (cuda_matrix){.operand = scratch ? -1 : positions_of(op->kind).at[order],
                          .offset = scratch ? where->offset[order] : 0,
-                         .row_distance = padded(t->c),
+                         .row_distance = cuda_padded(t->c),
                          .type = t->type};
 }
 
@@ -201,8 +193,8 @@ static p2p_status plan_gemm(const cuda_target *target, const p2p_op *op, cuda_pl
     P2P_TRY(plan_places(target, op, &where, plan));
     cuda_step_add(plan, CUDA_STEP_GEMM)->gemm =
         (cuda_gemm){.m = rows_of(y),
-                    .n = padded(y->c),
-                    .k = filter ? rows_of(left) : padded(left->c),
+                    .n = cuda_padded(y->c),
+                    .k = filter ? rows_of(left) : cuda_padded(left->c),
                     .transpose_a = filter,
                     .transpose_b = op->kind == P2P_KIND_conv_fwd,
                     .alpha = 1,

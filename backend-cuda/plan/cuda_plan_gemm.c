@@ -22,7 +22,7 @@ p2p_status cuda_plan_gemm(const cuda_target *target, const p2p_op *op, cuda_plan
                                                             .transpose_a = op->transpose_a,
                                                             .transpose_b = op->transpose_b,
                                                             .alpha = (float)op->alpha,
-                                                            .beta = cuda_accumulates(op, Y) ? 1 : 0,
+                                                            .beta = p2p_op_accumulates(op, Y) ? 1 : 0,
                                                             .math = P2P_MATH_stored,
                                                             .a = matrix_of(op, A),
                                                             .b = matrix_of(op, B),

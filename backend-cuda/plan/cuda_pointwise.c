@@ -89,10 +89,6 @@ p2p_status cuda_plan_prepare(const cuda_target *target, const p2p_op *op, cuda_p
 
 /* ---- Flat arrays --------------------------------------------------------------------------------------- */
 
-static bool is_whole(const p2p_tensor *t) {
-    return t->c0 == 0 && (t->cp == 0 || t->cp == t->c);
-}
-
 static bool is_stored_real(const p2p_tensor *t) {
     return t->type == P2P_TYPE_f32 || t->type == P2P_TYPE_bf16;
 }
@@ -109,8 +105,9 @@ bool cuda_launch_flat(const p2p_op *op, int x, int y, double alpha, cuda_plan *p
     const p2p_tensor *from = &op->t[x], *to = &op->t[y];
     const bool x_bf16 = from->type == P2P_TYPE_bf16, y_bf16 = to->type == P2P_TYPE_bf16;
     const int64_t elements = p2p_tensor_stored(to), lanes = x_bf16 && y_bf16 ? 8 : 4;
-    if (!is_stored_real(from) || !is_stored_real(to) || !is_whole(from) || !is_whole(to) ||
-        from->layout != to->layout || block_of(from) != block_of(to) || !p2p_tensor_same_shape(from, to) ||
+    if (!is_stored_real(from) || !is_stored_real(to) || !p2p_tensor_is_whole(from) ||
+        !p2p_tensor_is_whole(to) || from->layout != to->layout || block_of(from) != block_of(to) ||
+        !p2p_tensor_same_shape(from, to) ||
         p2p_divide_up(elements, lanes) > (int64_t)INT32_MAX * CUDA_THREADS)
         return false;
     cuda_launch *launch =

@@ -10,6 +10,11 @@ enum {
     CUDA_WORKSPACE = 256 << 20 /* bytes that a convolution's algorithm may need, at most */
 };
 
+/* The channels of whole blocks. */
+static inline int64_t cuda_padded(int64_t channels) {
+    return p2p_divide_up(channels, CUDA_CHANNELS) * CUDA_CHANNELS;
+}
+
 /* Where convolutions are planned: conv/ implements it with cuDNN, tests with other means. `plan` finds the
  * algorithm of a plain convolution and the workspace that it needs; P2P_UNSUPPORTED, with the reason, if
  * there is none. `name` receives the algorithm's name. Equal convolutions have equal answers until a choice

@@ -36,7 +36,7 @@ p2p_status cuda_view_of(const cuda_target *target, const p2p_op *op, int like, c
                         .pixels = t->h * t->w,
                         .width = t->w,
                         .channels = t->c,
-                        .packs = p2p_divide_up(t->c, CUDA_CHANNELS) * CUDA_CHANNELS / lanes};
+                        .packs = cuda_padded(t->c) / lanes};
     if (view->positions > INT32_MAX / view->packs)
         return cuda_refuse(target, op, "%s has more than 2^31 packs of 16 bytes",
                            p2p_kind_operand_name(op->kind, like));
@@ -88,7 +88,7 @@ void cuda_arg_view(cuda_launch *launch, const p2p_op *op, int operand) {
 
 int cuda_output_flags(const p2p_op *op, int operand) {
     if (!p2p_tensor_present(&op->t[operand])) return 0;
-    return CUDA_PRESENT | (cuda_accumulates(op, operand) ? CUDA_ACCUMULATES : 0) |
+    return CUDA_PRESENT | (p2p_op_accumulates(op, operand) ? CUDA_ACCUMULATES : 0) |
            (p2p_tensor_owns_padding(&op->t[operand]) ? CUDA_OWNS_PADDING : 0);
 }
 

@@ -11,7 +11,7 @@ enum { BLOCK = 2048 }; /* elements that are in the processor's first cache while
 bool ocl_comm_can(const p2p_op *op, const char **reason) {
     const p2p_tensor *y = &op->t[0];
     *reason = NULL;
-    if (y->cp != 0 && y->cp != y->c)
+    if (!p2p_tensor_is_whole(y))
         *reason = "a channel range";
     else if (op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS &&
              y->type != P2P_TYPE_f32)

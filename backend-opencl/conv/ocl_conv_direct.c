@@ -341,7 +341,7 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, s->phases_each);
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
-    ocl_arg_int(launch, ocl_accumulates(op, s->dst));
+    ocl_arg_int(launch, p2p_op_accumulates(op, s->dst));
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_direct_tile %s%s%s %dx%dx%dx%d",
              form_names[s->form], turn ? "+turn" : "", s->bf16 ? " bf16" : "", (int)s->tile.images,
              (int)s->tile.rows, (int)s->tile.columns, (int)s->tile.vecs);
@@ -457,7 +457,7 @@ static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_pla
     ocl_arg_int(launch, op->t[X].n);
     ocl_arg_int(launch, op->pad_top);
     ocl_arg_int(launch, op->pad_left);
-    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    ocl_arg_int(launch, p2p_op_accumulates(op, DW));
 }
 
 /* Input channels and vectors of output channels of a register tile; few input channels are all in one
@@ -521,7 +521,7 @@ void ocl_conv_direct_add_parts(const ocl_target *target, const p2p_op *op, ocl_p
     ocl_arg_ulong(launch, (uint64_t)size);
     ocl_arg_int(launch, parts);
     ocl_arg_operand(launch, DW);
-    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    ocl_arg_int(launch, p2p_op_accumulates(op, DW));
 }
 
 static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -564,7 +564,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     ocl_arg_int(launch, op->pad_left);
     ocl_arg_int(launch, rows);
     ocl_arg_int(launch, parts);
-    ocl_arg_int(launch, parts == 1 && ocl_accumulates(op, DW));
+    ocl_arg_int(launch, parts == 1 && p2p_op_accumulates(op, DW));
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_direct_filter %dx%d in %d",
              (int)tile.rows, (int)tile.vecs, (int)parts);
     if (parts == 1) return P2P_OK;

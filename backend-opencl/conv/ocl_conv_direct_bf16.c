@@ -112,7 +112,7 @@ static void add_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
     ocl_arg_int(launch, op->t[X].n);
     ocl_arg_int(launch, s->chunk);
     ocl_arg_int(launch, s->parts);
-    ocl_arg_int(launch, s->parts == 1 && ocl_accumulates(op, DW));
+    ocl_arg_int(launch, s->parts == 1 && p2p_op_accumulates(op, DW));
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_direct_bf16_filter %dx%d in %d",
              (int)s->rows, (int)s->vecs, (int)s->parts);
 }

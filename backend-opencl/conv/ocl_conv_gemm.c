@@ -122,7 +122,7 @@ static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_sh
     ocl_arg_int(launch, to->c);
     ocl_arg_int(launch, chunk);
     ocl_arg_optional(launch, op, s->bias, output);
-    ocl_arg_int(launch, ocl_accumulates(op, output));
+    ocl_arg_int(launch, p2p_op_accumulates(op, output));
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
 }

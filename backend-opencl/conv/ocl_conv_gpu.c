@@ -289,7 +289,7 @@ static void arg_scratch_result(ocl_launch *launch, uint64_t image_floats) {
 
 /* The epilogue arguments, which follow the result. */
 static void arg_finish(ocl_launch *launch, const p2p_op *op, const product *p) {
-    ocl_arg_int(launch, ocl_accumulates(op, p->out));
+    ocl_arg_int(launch, p2p_op_accumulates(op, p->out));
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
 }
@@ -342,7 +342,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
         ocl_arg_scratch(launch, 0);
     else
         ocl_arg_operand(launch, dw);
-    ocl_arg_int(launch, c->parts == 1 && ocl_accumulates(op, dw));
+    ocl_arg_int(launch, c->parts == 1 && p2p_op_accumulates(op, dw));
     ocl_arg_int(launch, c->parts);
     ocl_arg_ulong(launch, floats);
     arg_geometry(launch, op, p);
@@ -352,7 +352,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
     ocl_arg_int(launch, c->parts);
     ocl_arg_ulong(launch, floats);
     ocl_arg_operand(launch, dw);
-    ocl_arg_int(launch, ocl_accumulates(op, dw));
+    ocl_arg_int(launch, p2p_op_accumulates(op, dw));
     ocl_launch_grid(target, launch, (int64_t)(floats / 4), 1, 1);
     return reserve_parts(target, op, plan, c->parts, floats);
 }
@@ -389,7 +389,7 @@ static p2p_status plan_thin_filter(const ocl_target *target, const p2p_op *op, c
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_activation(launch, op, p->out);
     ocl_arg_operand(launch, p->filter);
-    ocl_arg_int(launch, ocl_accumulates(op, p->filter));
+    ocl_arg_int(launch, p2p_op_accumulates(op, p->filter));
     arg_geometry(launch, op, p);
     ocl_launch_grid(target, launch, p->rows, ocl_blocks(p->columns),
                     1); /* 16 rows of a block, 16 work-items */

@@ -168,7 +168,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, s->parts);
     ocl_arg_operand(launch, s->w.filter);
     arg_filter_blocks(launch, op, s);
-    ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
+    ocl_arg_int(launch, p2p_op_accumulates(op, s->w.filter));
 }
 
 /* ---- Products -------------------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, in
 p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too) {
     const p2p_tensor *t = &op->t[operand];
     const bool known = t->layout == P2P_LAYOUT_ckrs || (turned_too && t->layout == P2P_LAYOUT_kcrs_t);
-    if (t->type != P2P_TYPE_f32 || t->block != OCL_LANES || (t->cp && t->cp != t->c) || !known)
+    if (t->type != P2P_TYPE_f32 || t->block != OCL_LANES || !p2p_tensor_is_whole(t) || !known)
         return ocl_refuse_operand(target, op, operand,
                                   turned_too ? "f32:ckrs16 or f32:kcrs_t16" : "f32:ckrs16");
     if (t->h > MAX_EXTENT || t->w > MAX_EXTENT || t->h * t->w > INT32_MAX / 256)

@@ -109,7 +109,7 @@ static void arg_results(ocl_launch *launch, const p2p_op *op, int dst) {
     ocl_arg_int(launch, op->t[dst].n);
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
-    ocl_arg_int(launch, ocl_accumulates(op, dst));
+    ocl_arg_int(launch, p2p_op_accumulates(op, dst));
 }
 
 static void plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const stream_shape *s) {
@@ -155,7 +155,7 @@ static void plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *pl
     ocl_arg_operand(launch, s->filter);
     ocl_arg_int(launch, ocl_blocks(op->t[s->x].c));
     ocl_arg_int(launch, n);
-    ocl_arg_int(launch, ocl_accumulates(op, s->filter));
+    ocl_arg_int(launch, p2p_op_accumulates(op, s->filter));
 }
 
 p2p_status ocl_plan_conv_stream(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {

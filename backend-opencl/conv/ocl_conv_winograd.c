@@ -229,7 +229,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, s->tiles);
     ocl_arg_operand(launch, s->w.filter);
     ocl_arg_int(launch, s->w.vectors);
-    ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
+    ocl_arg_int(launch, p2p_op_accumulates(op, s->w.filter));
     ocl_arg_repeat(launch, 1);
     arg_rows(launch, op, s);
 }

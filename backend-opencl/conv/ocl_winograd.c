@@ -134,5 +134,5 @@ void ocl_winograd_arg_input(ocl_launch *launch, const p2p_op *op, const ocl_wino
 void ocl_winograd_arg_result(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w) {
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
-    ocl_arg_int(launch, ocl_accumulates(op, w->dst));
+    ocl_arg_int(launch, p2p_op_accumulates(op, w->dst));
 }

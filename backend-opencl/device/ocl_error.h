@@ -11,8 +11,8 @@ const char *ocl_error_name(cl_int code);
  * device returns give P2P_DEVICE_LOST and mark `device` (may be NULL) as lost. */
 p2p_status ocl_check(p2p_be_device *device, cl_int code, const char *what);
 
-/* Returns P2P_DEVICE_LOST if an earlier command has found the device lost, or if a collective of it failed.
- */
+/* Returns P2P_DEVICE_LOST if an earlier command found that the device is lost, or if one of its collectives
+ * has failed. */
 p2p_status ocl_check_alive(const p2p_be_device *device);
 
 #endif

@@ -42,7 +42,7 @@ void ocl_program_cache_choose(p2p_be_device *device, cl_platform_id platform) {
 
 enum { FIXED_PARTS = 5, TEXT_LIMIT = 2 * OCL_LAUNCH_SOURCES };
 
-static p2p_key_part text_part(const char *text) {
+p2p_key_part ocl_key_text(const char *text) {
     return (p2p_key_part){text, strlen(text)};
 }
 
@@ -50,11 +50,11 @@ static p2p_key_part text_part(const char *text) {
 static int compose_key(const p2p_be_device *device, const ocl_program_source *source,
                        p2p_key_part key[FIXED_PARTS + TEXT_LIMIT]) {
     int count = 0;
-    key[count++] = text_part(format);
-    key[count++] = text_part(device->info.name);
-    key[count++] = text_part(device->info.driver);
-    key[count++] = text_part(device->platform_version);
-    key[count++] = text_part(source->options);
+    key[count++] = ocl_key_text(format);
+    key[count++] = ocl_key_text(device->info.name);
+    key[count++] = ocl_key_text(device->info.driver);
+    key[count++] = ocl_key_text(device->platform_version);
+    key[count++] = ocl_key_text(source->options);
     for (cl_uint i = 0; i < source->count; i++)
         key[count++] = (p2p_key_part){source->text[i], source->size[i]};
     return count;

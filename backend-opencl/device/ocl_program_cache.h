@@ -17,6 +17,9 @@ typedef struct {
     cl_uint count;
 } ocl_program_source;
 
+/* A part of a key; the text must outlive it. */
+p2p_key_part ocl_key_text(const char *text);
+
 /* Returns a stored program, built for the device; NULL if there is none or the driver refuses it. */
 cl_program ocl_program_cache_get(p2p_be_device *device, const ocl_program_source *source);
 /* Stores a program. A failure only costs time at the next start. */

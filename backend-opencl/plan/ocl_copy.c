@@ -86,7 +86,7 @@ ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y) {
                             .c_real = t->c,
                             .n_stored = p2p_divide_up(t->n, block) * block,
                             .c_stored = p2p_divide_up(t->c, block) * block,
-                            .accumulate = ocl_accumulates(op, y)};
+                            .accumulate = p2p_op_accumulates(op, y)};
 }
 
 static p2p_status require_copyable(const ocl_target *target, const p2p_op *op, int operand) {
@@ -122,7 +122,7 @@ static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan 
     if (target->cpu) ocl_arg_int(launch, CPU_TAPS);
     ocl_arg_ulong(launch, (uint64_t)inner);
     if (!target->cpu) ocl_arg_ulong(launch, (uint64_t)outer);
-    ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_copy_y));
+    ocl_arg_int(launch, p2p_op_accumulates(op, P2P_AT_copy_y));
 }
 
 p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {

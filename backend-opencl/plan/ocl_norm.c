@@ -365,7 +365,7 @@ static void arg_bwd_outputs(ocl_launch *launch, const p2p_op *op, const ocl_view
     ocl_arg_optional(launch, op, DSCALE, BWD_SUMS);
     ocl_arg_optional(launch, op, DSHIFT, BWD_SUMS);
     ocl_arg_viewed(launch, op, view, DX);
-    ocl_arg_int(launch, ocl_accumulates(op, DX));
+    ocl_arg_int(launch, p2p_op_accumulates(op, DX));
 }
 
 /* The only launch for small maps: sums and gradients. */
@@ -404,7 +404,7 @@ static void add_bwd_apply(const ocl_target *target, const p2p_op *op, const ocl_
     arg_gradients(launch, op, view);
     ocl_arg_operand(launch, BWD_SUMS);
     ocl_arg_viewed(launch, op, view, DX);
-    ocl_arg_int(launch, ocl_accumulates(op, DX));
+    ocl_arg_int(launch, p2p_op_accumulates(op, DX));
 }
 
 p2p_status ocl_plan_norm_bwd_apply(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {

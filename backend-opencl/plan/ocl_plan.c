@@ -85,14 +85,10 @@ void ocl_arg_float(ocl_launch *launch, double value) {
     add_arg(launch, OCL_ARG_FLOAT)->value.f = (float)value;
 }
 
-bool ocl_accumulates(const p2p_op *op, int operand) {
-    return op->accumulate >> operand & 1;
-}
-
 void ocl_arg_optional(ocl_launch *launch, const p2p_op *op, int operand, int substitute) {
     bool present = p2p_tensor_present(&op->t[operand]);
     ocl_arg_operand(launch, present ? operand : substitute);
-    ocl_arg_int(launch, present ? OCL_HAS | (ocl_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
+    ocl_arg_int(launch, present ? OCL_HAS | (p2p_op_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
 }
 
 int64_t ocl_min(int64_t a, int64_t b) {
@@ -138,10 +134,6 @@ static bool is_stored(const ocl_target *target, const p2p_tensor *t) {
     return t->type == P2P_TYPE_f32 || (t->type == P2P_TYPE_bf16 && !target->cpu);
 }
 
-static bool is_whole(const p2p_tensor *t) {
-    return t->cp == 0 || t->cp == t->c;
-}
-
 /* An activation in nchwc16 whose channel range starts at a block. */
 static bool is_blocked_activation(const ocl_target *target, const p2p_tensor *t) {
     return is_stored(target, t) && t->layout == P2P_LAYOUT_nchwc && t->block == OCL_LANES &&
@@ -174,7 +166,7 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
                            .positions = t->h * t->w,
                            .valid = t->c,
                            .width = t->w};
-    } else if (allow_flat && is_stored(target, t) && is_whole(t)) {
+    } else if (allow_flat && is_stored(target, t) && p2p_tensor_is_whole(t)) {
         int64_t stored = p2p_tensor_stored(t);
         *view = (ocl_view){.images = 1,
                            .blocks = 1,
@@ -210,7 +202,7 @@ p2p_status ocl_view_check(const ocl_target *target, const p2p_op *op, const ocl_
                          "type, as the others are");
     bool stored_alike = p2p_tensor_same_shape(t, like) && t->layout == like->layout &&
                         (t->block == like->block || (t->block <= 1 && like->block <= 1));
-    if (t->type == like->type && is_whole(t) && stored_alike) return P2P_OK;
+    if (t->type == like->type && p2p_tensor_is_whole(t) && stored_alike) return P2P_OK;
     return ocl_refuse_operand(target, op, operand, "whole and stored like the others");
 }
 
@@ -257,5 +249,5 @@ void ocl_arg_viewed_optional(ocl_launch *launch, const p2p_op *op, const ocl_vie
                              int substitute) {
     bool present = p2p_tensor_present(&op->t[operand]);
     ocl_arg_viewed(launch, op, view, present ? operand : substitute);
-    ocl_arg_int(launch, present ? OCL_HAS | (ocl_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
+    ocl_arg_int(launch, present ? OCL_HAS | (p2p_op_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
 }

@@ -28,7 +28,6 @@ void ocl_arg_repeat(ocl_launch *launch, int64_t per_repeat);
 void ocl_arg_optional(ocl_launch *launch, const p2p_op *op, int operand, int substitute);
 enum { OCL_HAS = 1, OCL_HAS_ACCUMULATE = 2 };
 
-bool ocl_accumulates(const p2p_op *op, int operand);
 int64_t ocl_min(int64_t a, int64_t b);
 int64_t ocl_max(int64_t a, int64_t b);
 int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */

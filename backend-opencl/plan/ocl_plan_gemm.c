@@ -40,7 +40,7 @@ p2p_status ocl_plan_gemm(const ocl_target *target, const p2p_op *op, ocl_plan *p
                      .transpose_a = op->transpose_a,
                      .transpose_b = op->transpose_b,
                      .alpha = (float)op->alpha,
-                     .beta = ocl_accumulates(op, Y) ? 1 : 0,
+                     .beta = p2p_op_accumulates(op, Y) ? 1 : 0,
                      .a = {.operand = A, .row_distance = (uint64_t)op->t[A].w},
                      .b = {.operand = B, .row_distance = (uint64_t)op->t[B].w},
                      .y = {.operand = Y, .row_distance = (uint64_t)op->t[Y].w}};

@@ -36,7 +36,7 @@ static p2p_status plan_viewed(const ocl_target *target, const p2p_op *op, int ou
     for (int i = 1; i <= output; i++) P2P_TRY(ocl_view_check(target, op, &view, i));
     *launch = add_pointwise(target, plan, &view, kernel);
     for (int i = 0; i <= output; i++) ocl_arg_viewed(*launch, op, &view, i);
-    ocl_arg_int(*launch, ocl_accumulates(op, output));
+    ocl_arg_int(*launch, p2p_op_accumulates(op, output));
     return P2P_OK;
 }
 
@@ -69,7 +69,7 @@ p2p_status ocl_plan_axpby(const ocl_target *target, const p2p_op *op, ocl_plan *
         launch = add_pointwise(target, plan, &view, "axpby_vector");
         ocl_arg_operand(launch, P2P_AT_axpby_x);
         ocl_arg_viewed(launch, op, &view, P2P_AT_axpby_y);
-        ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_axpby_y));
+        ocl_arg_int(launch, p2p_op_accumulates(op, P2P_AT_axpby_y));
     }
     ocl_arg_float(launch, op->alpha);
     return P2P_OK;
@@ -97,7 +97,7 @@ p2p_status ocl_plan_dropout(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_viewed(launch, op, &view, P2P_AT_dropout_x);
     ocl_arg_operand(launch, P2P_AT_dropout_step);
     ocl_arg_viewed(launch, op, &view, P2P_AT_dropout_y);
-    ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_dropout_y));
+    ocl_arg_int(launch, p2p_op_accumulates(op, P2P_AT_dropout_y));
     ocl_arg_dropout(launch, op, &view);
     return P2P_OK;
 }
@@ -111,7 +111,7 @@ p2p_status ocl_plan_prepare(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_activation(launch, op, P2P_AT_prepare_x);
     ocl_arg_int(launch, whole.c);
     ocl_arg_viewed(launch, op, &view, P2P_AT_prepare_y);
-    ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_prepare_y));
+    ocl_arg_int(launch, p2p_op_accumulates(op, P2P_AT_prepare_y));
     ocl_arg_float(launch, op->alpha);
     ocl_arg_float(launch, op->offset);
     return P2P_OK;

@@ -125,7 +125,7 @@ static void add_loss_total(const ocl_target *target, ocl_plan *plan, const p2p_o
     ocl_arg_scratch(launch, 0);
     ocl_arg_ulong(launch, (uint64_t)count);
     ocl_arg_operand(launch, loss);
-    ocl_arg_int(launch, ocl_accumulates(op, loss));
+    ocl_arg_int(launch, p2p_op_accumulates(op, loss));
     ocl_arg_float(launch, op->loss_scale);
 }
 
@@ -175,7 +175,7 @@ static void plan_loss_elsewhere(const ocl_target *target, const p2p_op *op, cons
     else
         ocl_arg_scratch(launch, 0);
     ocl_arg_operand(launch, kind->loss);
-    ocl_arg_int(launch, ocl_accumulates(op, kind->loss));
+    ocl_arg_int(launch, p2p_op_accumulates(op, kind->loss));
     ocl_arg_float(launch, op->loss_scale);
     ocl_arg_viewed_optional(launch, op, view, kind->dx, kind->x);
     ocl_arg_float(launch, op->grad_scale);

@@ -2,14 +2,10 @@
 #include "ocl_cache_key.h"
 
 #include "device/ocl_program.h"
+#include "device/ocl_program_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static p2p_key_part text_part(const char *text) {
-    return (p2p_key_part){text, strlen(text)};
-}
 
 ocl_cache_key *ocl_cache_key_make(const p2p_be_device *device, const char *format, const char *about) {
     enum { FIXED = 6 };
@@ -21,7 +17,7 @@ ocl_cache_key *ocl_cache_key_make(const p2p_be_device *device, const char *forma
     const char *const fixed[FIXED] = {
         format, about, device->info.name, device->info.driver, device->platform_version, key->target};
     for (key->count = 0; key->count < FIXED; key->count++)
-        key->part[key->count] = text_part(fixed[key->count]);
+        key->part[key->count] = ocl_key_text(fixed[key->count]);
     for (int i = 0; i < ocl_source_count; i++)
         key->part[key->count++] = (p2p_key_part){ocl_sources[i].bytes, ocl_sources[i].size};
     return key;

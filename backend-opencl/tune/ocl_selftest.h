@@ -18,8 +18,8 @@
  * the verdict there. Returns only errors of the device as a whole: memory, or its loss. */
 p2p_status ocl_selftest_family(p2p_be_device *device, ocl_conv_family family, p2p_type stored);
 
-/* The same for a single algorithm with a variant, before a measured or imposed one is used. `passes`: it did
- * not fail; an algorithm that refuses every shape of the self-test may be used. */
+/* The same for a single algorithm with a variant, before a measured or imposed one is used. *passes
+ * is false if it has failed; an algorithm that refuses every shape of the self-test passes. */
 p2p_status ocl_selftest_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm, p2p_type stored,
                                   bool *passes);
 

@@ -5,11 +5,6 @@ static bool is_forward(p2p_kind kind) {
     return kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data;
 }
 
-static bool is_norm(p2p_kind kind) {
-    return kind >= P2P_KIND_norm_stats && kind <= P2P_KIND_norm_bwd_apply;
-}
-
-_Static_assert(P2P_KIND_norm_bwd_apply - P2P_KIND_norm_stats == 3, "is_norm takes four kinds in a row");
 _Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias,
                "has_bias assumes equal positions");
 
@@ -37,7 +32,7 @@ static bool has_range(const p2p_op *op, int alignment) {
 }
 
 unsigned op_parts_of(const p2p_op *op, int channel_alignment) {
-    const bool norm = is_norm(op->kind);
+    const bool norm = p2p_op_is_norm(op);
     const bool has[OP_PART_COUNT] = {
         [OP_PART_bias] = has_bias(op),
         [OP_PART_act] = (norm || is_forward(op->kind)) && op->act != P2P_ACT_none,

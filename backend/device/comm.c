@@ -333,7 +333,7 @@ static p2p_status check_host_op(const p2p_comm *comm, const p2p_op *op) {
     const p2p_tensor *y = &op->t[0];
     const char *kind = p2p_kind_name(op->kind);
     P2P_TRY(check_on_host(comm));
-    if (y->cp != 0 && y->cp != y->c) return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", kind);
+    if (!p2p_tensor_is_whole(y)) return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", kind);
     if (op->kind == P2P_KIND_all_reduce && !is_real(y->type))
         return p2p_fail(P2P_UNSUPPORTED, "all_reduce of type %s through host memory", p2p_type_name(y->type));
     if (op->kind == P2P_KIND_broadcast && op->root >= (comm->processes ? 1 : comm->count))

@@ -34,7 +34,7 @@ static void put_operand(FILE *to, const p2p_graph *graph, const ir_node *node, i
     int id = node->value[operand];
     const ir_value *v = &graph->values[id];
     fprintf(to, " %s%s=", p2p_kind_operand_name(node->op.kind, operand),
-            node->op.accumulate >> operand & 1 ? "+" : "");
+            p2p_op_accumulates(&node->op, operand) ? "+" : "");
     put_value(to, graph, id);
     bool output = (p2p_kind_operand_use(node->op.kind, operand) & P2P_OUT) != 0;
     if (output && v->origin == IR_LOCAL)

@@ -82,9 +82,13 @@ int p2p_op_mode_use(const p2p_op *op, int operand) {
     return p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
 }
 
+bool p2p_op_accumulates(const p2p_op *op, int operand) {
+    return op->accumulate >> operand & 1;
+}
+
 int p2p_op_operand_use(const p2p_op *op, int operand) {
     if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
-    return op->accumulate >> operand & 1 ? P2P_INOUT : p2p_op_mode_use(op, operand);
+    return p2p_op_accumulates(op, operand) ? P2P_INOUT : p2p_op_mode_use(op, operand);
 }
 
 int p2p_kind_filter(p2p_kind kind) {
@@ -131,6 +135,12 @@ const char *p2p_math_name(p2p_math math) {
 #undef X
     };
     return (unsigned)math < P2P_MATH_COUNT ? names[math] : "unknown";
+}
+
+_Static_assert(P2P_KIND_norm_bwd_apply - P2P_KIND_norm_stats == 3,
+               "p2p_op_is_norm takes four kinds in a row");
+bool p2p_op_is_norm(const p2p_op *op) {
+    return op->kind >= P2P_KIND_norm_stats && op->kind <= P2P_KIND_norm_bwd_apply;
 }
 
 /* ---- Convolutions ------------------------------------------------------------------------------------- */

@@ -84,7 +84,7 @@ int p2p_op_print(const p2p_op *op, char *text, size_t size) {
         if (!p2p_tensor_present(&op->t[i])) continue;
         char tensor[P2P_TENSOR_TEXT];
         p2p_tensor_print(&op->t[i], tensor, sizeof tensor);
-        append(&out, " %s%s=%s", p2p_kind_operand_name(op->kind, i), op->accumulate >> i & 1 ? "+" : "",
+        append(&out, " %s%s=%s", p2p_kind_operand_name(op->kind, i), p2p_op_accumulates(op, i) ? "+" : "",
                tensor);
     }
     for (p2p_field f = 0; f < P2P_FIELD_COUNT; f++) append_field(&out, op, f);

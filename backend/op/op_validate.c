@@ -62,10 +62,6 @@ static p2p_status require_real(const p2p_op *op, int operand) {
     return fail_operand(op, operand, "its type must be f32, f64 or bf16");
 }
 
-static bool is_whole(const p2p_tensor *t) {
-    return t->c0 == 0 && (t->cp == 0 || t->cp == t->c);
-}
-
 static p2p_status require_activation(const p2p_op *op, int operand) {
     P2P_TRY(require_real(op, operand));
     if (p2p_layout_is_filter(op->t[operand].layout))
@@ -77,14 +73,15 @@ static p2p_status require_filter(const p2p_op *op, int operand) {
     P2P_TRY(require_real(op, operand));
     if (op->t[operand].layout != P2P_LAYOUT_plain && !p2p_layout_is_filter(op->t[operand].layout))
         return fail_operand(op, operand, "the layout is one of activations, and this is a filter");
-    if (!is_whole(&op->t[operand])) return fail_operand(op, operand, "a filter has no channel range");
+    if (!p2p_tensor_is_whole(&op->t[operand]))
+        return fail_operand(op, operand, "a filter has no channel range");
     return P2P_OK;
 }
 
 static p2p_status require_whole_plain(const p2p_op *op, int operand) {
     if (op->t[operand].layout != P2P_LAYOUT_plain)
         return fail_operand(op, operand, "its layout must be plain");
-    if (!is_whole(&op->t[operand])) return fail_operand(op, operand, "it has no channel range");
+    if (!p2p_tensor_is_whole(&op->t[operand])) return fail_operand(op, operand, "it has no channel range");
     return P2P_OK;
 }
 
@@ -521,7 +518,7 @@ static p2p_status check_operands(const p2p_op *op) {
 
 static p2p_status check_accumulate(const p2p_op *op) {
     for (int i = 0; i < 32; i++) {
-        if (!(op->accumulate >> i & 1)) continue;
+        if (!p2p_op_accumulates(op, i)) continue;
         if (i >= p2p_kind_operand_count(op->kind) || !present(op, i))
             return p2p_fail(P2P_INVALID, "%s: operand %d accumulates, but is absent", kind_name(op), i);
         if ((p2p_kind_operand_use(op->kind, i) & P2P_INOUT) != P2P_OUT)

@@ -156,6 +156,10 @@ p2p_tensor p2p_tensor_whole(const p2p_tensor *tensor) {
     return whole;
 }
 
+bool p2p_tensor_is_whole(const p2p_tensor *tensor) {
+    return tensor->c0 == 0 && (tensor->cp == 0 || tensor->cp == tensor->c);
+}
+
 bool p2p_tensor_present(const p2p_tensor *tensor) {
     return tensor->n != 0;
 }

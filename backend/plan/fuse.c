@@ -23,7 +23,7 @@ static bool is_conv(const plan_node *node) {
 static p2p_status fuse_bias(plan_part *part, int position) {
     const plan_node *addition = &part->nodes[position];
     int bias = addition->value[P2P_AT_axpby_x], y = addition->value[P2P_AT_axpby_y];
-    if (addition->op.alpha != 1 || !fuse_accumulates(addition, P2P_AT_axpby_y)) return P2P_OK;
+    if (addition->op.alpha != 1 || !p2p_op_accumulates(&addition->op, P2P_AT_axpby_y)) return P2P_OK;
     if (part->values[bias].role != IR_VECTOR) return P2P_OK;
     fuse_uses uses = fuse_find_uses(part, y);
     if (uses.writer_count != 2 || uses.in_parts || uses.writers[1] != position) return P2P_OK;

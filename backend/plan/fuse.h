@@ -25,7 +25,6 @@ bool fuse_is_private(const plan_part *part, int value, const fuse_uses *uses);
 bool fuse_writes(const plan_node *node, int operand);
 /* Whether a node strictly between two positions writes the value or, for state, updates its network. */
 bool fuse_written_between(const plan_part *part, int value, int from, int to);
-bool fuse_accumulates(const plan_node *node, int operand);
 
 /* Replaces node `position` by `candidate` if the device accepts it; sets *done accordingly. */
 p2p_status fuse_replace(plan_part *part, int position, const plan_node *candidate, bool *done);

@@ -39,7 +39,7 @@ static bool move_output(const plan_part *part, int from, int to, int from_operan
     if (uses.reader_count > 0 && uses.readers[0] < to && uses.last_reader > from) return false;
     if (fuse_written_between(part, value, from, to)) return false;
     candidate->value[to_operand] = value;
-    if (fuse_accumulates(stats, from_operand)) candidate->op.accumulate |= 1u << to_operand;
+    if (p2p_op_accumulates(&stats->op, from_operand)) candidate->op.accumulate |= 1u << to_operand;
     return true;
 }
 
@@ -194,7 +194,7 @@ static bool recomputes(const plan_part *part, const plan_node *bwd, int position
 /* Whether act_bwd node `act` can become the first (or second) term of the gradient node. */
 static bool is_term(const plan_part *part, int act, int apply, bool first) {
     const plan_node *node = &part->nodes[act];
-    return node->op.kind == P2P_KIND_act_bwd && fuse_accumulates(node, P2P_AT_act_bwd_dx) != first &&
+    return node->op.kind == P2P_KIND_act_bwd && p2p_op_accumulates(&node->op, P2P_AT_act_bwd_dx) != first &&
            recomputes(part, &part->nodes[apply], apply, node->value[P2P_AT_act_bwd_y]) &&
            !fuse_written_between(part, node->value[P2P_AT_act_bwd_dy], act, apply);
 }

@@ -3,10 +3,6 @@
 
 /* ---- Uses of a value ---------------------------------------------------------------------------------- */
 
-bool fuse_accumulates(const plan_node *node, int operand) {
-    return node->op.accumulate >> operand & 1;
-}
-
 static bool reads(const plan_node *node, int operand) {
     return p2p_op_mode_use(&node->op, operand) & P2P_IN;
 }

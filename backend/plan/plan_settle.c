@@ -22,7 +22,7 @@ static p2p_status split_accumulation(plan_part *part, int position) {
     int after = position + 1;
     for (int i = 0; i < p2p_kind_operand_count(part->nodes[position].op.kind); i++) {
         plan_node *node = &part->nodes[position];
-        if (!(node->op.accumulate >> i & 1)) continue;
+        if (!p2p_op_accumulates(&node->op, i)) continue;
         plan_value temporary = part->values[node->value[i]];
         temporary.origin = IR_LOCAL;
         temporary.output = false;
@@ -58,7 +58,7 @@ static p2p_status widen_gradient(plan_part *part, int position) {
     narrow.tensor.type = p2p_device_describe(part->device)->gradient_bf16;
     plan_node addition = {.layer = node->layer, .op.kind = P2P_KIND_copy};
     addition.value[P2P_AT_copy_y] = node->value[DW];
-    if (node->op.accumulate >> DW & 1) addition.op.accumulate = 1u << P2P_AT_copy_y;
+    if (p2p_op_accumulates(&node->op, DW)) addition.op.accumulate = 1u << P2P_AT_copy_y;
     P2P_TRY(plan_value_add(part, &narrow, &addition.value[P2P_AT_copy_x]));
     node->value[DW] = addition.value[P2P_AT_copy_x];
     node->op.accumulate = 0;

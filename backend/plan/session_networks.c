@@ -179,7 +179,7 @@ static void find_writers(const p2p_graph *graph, const p2p_network *network, boo
         const ir_value *value = &graph->values[ir_value_resolve(graph, node->value[dw])];
         if (value->origin != IR_STATE || value->network != network) continue;
         *writes = true;
-        *adds = *adds || node->op.accumulate >> dw & 1;
+        *adds = *adds || p2p_op_accumulates(&node->op, dw);
     }
 }
 

@@ -122,9 +122,8 @@ static bool is_rounded(const p2p_op *op, int operand) {
 static bool is_read_in_place(const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (is_rounded(op, operand)) return false;
-    bool whole = t->cp == 0 || t->cp == t->c;
     return p2p_op_operand_use(op, operand) == P2P_IN && t->type == P2P_TYPE_f64 &&
-           t->layout == P2P_LAYOUT_plain && whole;
+           t->layout == P2P_LAYOUT_plain && p2p_tensor_is_whole(t);
 }
 
 static bool needs_array(const p2p_op *op, int operand) {

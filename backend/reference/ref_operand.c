@@ -30,8 +30,7 @@ p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_bindin
  * of a larger tensor. Those of activations are undefined. */
 static bool owns_padding(const p2p_tensor *t) {
     if (p2p_layout_is_filter(t->layout)) return true;
-    bool whole = t->cp == 0 || t->cp == t->c;
-    return whole && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
+    return p2p_tensor_is_whole(t) && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
 }
 
 void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw) {

@@ -1,4 +1,4 @@
-/* Cards that are not there, as cuDNN plans for them, and the backend "planned" with such a card as its only
+/* Absent cards, for which cuDNN plans, and the backend "planned" with such a card as its only
  * device: it answers queries as the CUDA backend does, has no memory and runs nothing. So the planner of the
  * core gives the descriptors of a training as they would be on the card.
  */

@@ -285,7 +285,7 @@ static void takes_what_is_kept(void **state) {
     assert_true(choice.seconds == 0.25 && choice.default_seconds == 0.5 && timed() == 0);
     assert_string_equal(choice.name, names[count - 1]);
     assert_string_equal(planned(&op), names[count - 1]);
-    keep(&op, "e12345", now); /* an engine that is not there */
+    keep(&op, "e12345", now); /* an engine that cuDNN does not have */
     choose(&op, P2P_TUNE_STORED, &choice);
     assert_string_equal(choice.name, "");
     assert_string_equal(planned(&op), names[0]);

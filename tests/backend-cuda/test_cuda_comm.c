@@ -206,7 +206,7 @@ static const char *const same_device[] = {"cuda:0", "cuda:0"}, *const two_device
 
 static void one_device_twice(void **state) {
     (void)state;
-    /* the core does not ask a communicator that has no repeats_devices */
+    /* the core opens no communicator without repeats_devices for it */
     expect_fallback(same_device, "cuda:0 is several replicas");
 }
 

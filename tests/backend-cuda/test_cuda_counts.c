@@ -81,7 +81,7 @@ static const char *const kernels[] = {"adam",
                                       OF_BOTH_TYPES(loss_mse)};
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 
-/* X(title, call): what a step asks of the driver and the libraries beside kernels. */
+/* X(title, call): the calls of a step to the driver and the libraries that are counted. */
 #define CALL_LIST(X)                                                                                         \
     X("kernels", "cuLaunchKernel")                                                                           \
     X("convolutions of cuDNN", "cudnnBackendExecute")                                                        \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The default precision: tf32 if all devices are cards with tensor cores for it, else fp32. It is recorded, and a resumed
-# training keeps it; one that moves to a device without it continues in fp32 if that is asked for.
+# training keeps it; one that moves to a device without it continues in fp32 if that is requested.
 #
 #   tests/backend-cuda/test_cuda_precision.sh P2P     The machine has two devices.
 . "$(dirname "$0")/../support/expect.sh" "$1" cuda:0

@@ -59,7 +59,7 @@ for precision in tf32 bf16; do
 done
 
 echo "-- channels that fill no pack of eight, other networks"
-# No norm of instances: biases before it have no gradient but noise, which Adam makes as large as any.
+# No instance norm: the true gradients of biases before it are 0, and Adam turns their noise into full steps.
 other_net=(--size 64 --ngf 3 --ndf 5 --batch 3 --channels-in 1 --channels-out 4 --d-net pixel --bottleneck-norm on --steps 4)
 "$p2p" sample-data wide --count 4 --size 64 --seed 4 >/dev/null 2>&1 || fail "no data"
 for name in "reference reference:0" "cuda cuda:0"; do

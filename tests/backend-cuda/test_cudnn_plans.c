@@ -1,5 +1,5 @@
 /* The convolutions of both full networks (U-Net 256 and PatchGAN, 64 filters), as the core's planner makes
- * them, planned by the real cuDNN for cards that are not there: every descriptor and every plan is finalized,
+ * them, planned by the real cuDNN for absent cards: every descriptor and every plan is finalized,
  * each convolution has a deterministic algorithm within the limit of workspace, and its name makes the same
  * plan again. Nothing is computed.
  *

@@ -7,6 +7,7 @@
 #include "device/ocl_error.h"
 #include "device/ocl_program.h"
 #include "plan/ocl_plan.h"
+#include "support/float_bits.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -188,12 +189,6 @@ static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f817fff,
                                  0xffc00000, 0x00808000, 0x80807fff, 0x43808000, 0x3effffff, 0xbf7f8000};
 enum { EDGES = sizeof edges / sizeof edges[0], PER_CHANNEL = 2 };
 
-static float as_float(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Executes `text`, which stores channel c of x at both positions of y; x has each edge value `copies`
  * times. */
 static void expect_rounded(p2p_be_device *device, const char *text, int copies) {
@@ -219,9 +214,9 @@ static void expect_rounded(p2p_be_device *device, const char *text, int copies) 
     assert_int_equal(table->wait(device, ticket), P2P_OK);
     for (int i = 0; i < EDGES * PER_CHANNEL; i++) {
         const int c = i / PER_CHANNEL;
-        const float edge = as_float(edges[c]);
+        const float edge = float_of_bits(edges[c]);
         const float got =
-            as_float((uint32_t)stored[p2p_tensor_index(&op.t[1], 0, c, i % PER_CHANNEL, 0)] << 16);
+            float_of_bits((uint32_t)stored[p2p_tensor_index(&op.t[1], 0, c, i % PER_CHANNEL, 0)] << 16);
         const bool right = isnan(edge) ? isnan(got) : (double)got == p2p_round_bf16(edge);
         if (!right) fail_msg("%s: %08x became %a", text, (unsigned)edges[c], (double)got);
     }

@@ -43,21 +43,12 @@ static bool spoiling_get(const char *kind, const p2p_key_part *key, int parts, v
 
 static p2p_host host;
 static const p2p_module *module;
-static char *folder;
-
 static int in_fresh_folder(void **state) {
-    (void)state;
-    folder = test_folder_make();
+    if (test_own_folder_make(state) != 0) return 1;
     built = found = refused = 0;
     spoil = AS_KEPT;
     setenv("P2P_OPENCL_CACHE", "on", 1);
-    return p2p_cache_folder_set(test_path(folder, "cache")) != P2P_OK;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
+    return p2p_cache_folder_set(test_own_path("cache")) != P2P_OK;
 }
 
 /* ---- One run of a program -------------------------------------------------------------------------- */
@@ -104,7 +95,7 @@ static void builds_once(void **state) {
     (void)state;
     run_axpby();
     expect_counts(1, 0);
-    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1);
+    assert_int_equal(test_folder_entries(test_own_path("cache")), 1);
     run_axpby();
     run_axpby();
     expect_counts(1, 2);
@@ -173,7 +164,7 @@ static void keeps_what_the_driver_does_not(void **state) {
     run_axpby();
     run_axpby();
     expect_counts(2, 0);
-    assert_int_equal(test_folder_entries(folder), 0);
+    assert_int_equal(test_folder_entries(test_own_folder), 0);
 }
 
 static void names_a_wrong_switch(void **state) {
@@ -185,7 +176,7 @@ static void names_a_wrong_switch(void **state) {
     MESSAGE_HAS("P2P_OPENCL_CACHE is 'maybe'");
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, remove_folder)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, test_own_folder_remove)
 
 int main(void) {
     setenv("POCL_CACHE_DIR", P2P_TEST_POCL, 1); /* before the driver is loaded */

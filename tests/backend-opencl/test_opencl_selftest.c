@@ -10,6 +10,7 @@
 #include "device/device.h"
 #include "host/cache.h"
 #include "plan/ocl_plan.h"
+#include "support/kept_warnings.h"
 #include "support/test_files.h"
 #include "tune/ocl_selftest.h"
 
@@ -22,26 +23,17 @@
 #include <cmocka.h>
 
 #include "support/test_expect.h"
+#include "support/test_op_text.h"
 #include "support/test_skip.h"
 
 /* ---- A host that counts warnings ------------------------------------------------------------------- */
 
-static int tests_run, warnings;
-static char warning[1024];
+static int tests_run;
 
 static void counting_log(const char *format, ...) P2P_PRINTF(1, 2);
-static void keeping_warn(const char *format, ...) P2P_PRINTF(1, 2);
 
 static void counting_log(const char *format, ...) {
     tests_run += strstr(format, "pass their test") != NULL;
-}
-
-static void keeping_warn(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(warning, sizeof warning, format, args);
-    va_end(args);
-    warnings++;
 }
 
 static p2p_host host;
@@ -53,8 +45,8 @@ static int open_device(void **state) {
     (void)state;
     folder = test_folder_make();
     assert_int_equal(p2p_cache_folder_set(folder), P2P_OK);
-    tests_run = warnings = 0;
-    warning[0] = '\0';
+    tests_run = 0;
+    warnings_forget();
     return module->device_open(0, &device) != P2P_OK;
 }
 
@@ -264,11 +256,6 @@ static void keeps_a_pass(void **state) {
 
 /* ---- Fallback -------------------------------------------------------------------------------------- */
 
-static void parse(const char *text, p2p_op *op) {
-    assert_int_equal(p2p_op_parse(text, op), P2P_OK);
-    assert_int_equal(p2p_op_validate(op), P2P_OK);
-}
-
 /* A shape for which the Winograd family would be chosen, small enough to run. */
 #define MANY_POSITIONS                                                                                       \
     "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
@@ -276,9 +263,8 @@ static void parse(const char *text, p2p_op *op) {
 
 /* Lets the listed families fail, including all that rank higher; op_query must then report this kernel. */
 static void expect_kernel(const char *failing, const char *kernel) {
-    p2p_op op;
+    const p2p_op op = parse(MANY_POSITIONS);
     p2p_query first, second;
-    parse(MANY_POSITIONS, &op);
     memset(&device->tuning->verdicts, 0, sizeof device->tuning->verdicts);
     strcpy(device->environment.fail, failing);
     assert_int_equal(module->device.op_query(device, &op, &first), P2P_OK);
@@ -308,9 +294,8 @@ static void takes_the_next_best(void **state) {
     device->target.cpu = false; /* a CPU can run the kernels for GPUs */
     expect_ranking("gpu_winograd", "gpu_winograd,gpu", "conv_gpu_data_tile");
     device->target.cpu = cpu;
-    p2p_op op;
+    const p2p_op op = parse(MANY_POSITIONS);
     p2p_query answer;
-    parse(MANY_POSITIONS, &op);
     memset(&device->tuning->verdicts, 0, sizeof device->tuning->verdicts);
     strcpy(device->environment.fail, "gemm,gpu,direct,winograd,gpu_winograd");
     warnings = 0;
@@ -323,9 +308,8 @@ static void takes_the_next_best(void **state) {
 
 static void tests_nothing_that_is_asked_for_by_name(void **state) {
     (void)state;
-    p2p_op op;
+    const p2p_op op = parse(MANY_POSITIONS);
     p2p_query answer;
-    parse(MANY_POSITIONS, &op);
     strcpy(device->environment.fail, "direct");
     device->target.family = OCL_CONV_DIRECT;
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);

@@ -5,6 +5,7 @@
 #include "device/device.h"
 #include "device/ocl_op.h"
 #include "host/cache.h"
+#include "support/kept_warnings.h"
 #include "support/test_files.h"
 #include "tune/ocl_cache_key.h"
 #include "tune/ocl_kept.h"
@@ -20,6 +21,7 @@
 #include <cmocka.h>
 
 #include "support/test_expect.h"
+#include "support/test_op_text.h"
 #include "support/test_skip.h"
 
 /* ---- A host that counts warnings, and a device ----------------------------------------------------- */
@@ -28,18 +30,7 @@ static p2p_host host;
 static const p2p_module *module;
 static char *folder;
 static p2p_be_device *device;
-static int warnings, clock_readings;
-static char warning[4096];
-
-static void keeping_warn(const char *format, ...) P2P_PRINTF(1, 2);
-
-static void keeping_warn(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(warning, sizeof warning, format, args);
-    va_end(args);
-    warnings++;
-}
+static int clock_readings;
 
 /* All take the same time: the default choice stays. */
 static double even_clock(void) {
@@ -56,8 +47,8 @@ static int open_device(void **state) {
     (void)state;
     folder = test_folder_make();
     assert_int_equal(p2p_cache_folder_set(folder), P2P_OK);
-    warnings = clock_readings = 0;
-    warning[0] = '\0';
+    clock_readings = 0;
+    warnings_forget();
     return module->device_open(0, &device) != P2P_OK;
 }
 
@@ -67,13 +58,6 @@ static int close_device(void **state) {
     device = NULL;
     test_folder_remove(folder);
     return unsetenv("P2P_OPENCL_FAIL");
-}
-
-static p2p_op parse(const char *text) {
-    p2p_op op;
-    assert_int_equal(p2p_op_parse(text, &op), P2P_OK);
-    assert_int_equal(p2p_op_validate(&op), P2P_OK);
-    return op;
 }
 
 /* One of each kind, small, with channels that do not fill their blocks. */

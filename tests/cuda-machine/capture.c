@@ -1,5 +1,5 @@
-/* Captures of streams, as far as their rules go: what must not happen while a stream is captured is refused.
- * They are no graphs: what is captured is counted and forgotten, and nothing can be launched from it.
+/* Captures of streams: only their rules. What is forbidden while a stream is captured is refused. Captured
+ * commands are counted and dropped, and the graph that a capture returns can only be destroyed.
  */
 #include "driver.h"
 
@@ -11,7 +11,7 @@ struct CUgraph_st {
 };
 
 static CUgraph graphs;
-static _Thread_local int captures; /* of this thread that have not ended */
+static _Thread_local int captures; /* that this thread has begun and not ended */
 
 CUresult driver_check_no_capture(void) {
     if (captures == 0) return CUDA_SUCCESS;

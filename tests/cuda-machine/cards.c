@@ -270,7 +270,45 @@ static int threads_per_multiprocessor(const driver_device *d) {
     return 2048;
 }
 
-static bool attribute_value(const driver_device *d, CUdevice_attribute attribute, int *value) {
+/* Attributes of every card of the machine. */
+static const struct {
+    CUdevice_attribute attribute;
+    int value;
+} common_attributes[] = {
+    {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
+    {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
+    {CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR, 32},
+    {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
+    {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, 1024},
+    {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z, 64},
+    {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647},
+    {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, 65535},
+    {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, 65535},
+    {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 49152},
+    {CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK, 65536},
+    {CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR, 65536},
+    {CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY, 65536},
+    {CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, 0},
+    {CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID, 0},
+    {CU_DEVICE_ATTRIBUTE_INTEGRATED, 0},
+    {CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT, 0},
+    {CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 3},
+    {CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
+    {CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
+    {CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY, 1},
+    {CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
+    {CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+    {CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, 1},
+};
+
+static bool common_attribute(CUdevice_attribute attribute, int *value) {
+    for (size_t i = 0; i < sizeof common_attributes / sizeof common_attributes[0]; i++)
+        if (common_attributes[i].attribute == attribute) return *value = common_attributes[i].value, true;
+    return false;
+}
+
+/* Attributes in which the cards differ. */
+static bool own_attribute(const driver_device *d, CUdevice_attribute attribute, int *value) {
     switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
         return *value = d->card.major, true;
@@ -278,40 +316,14 @@ static bool attribute_value(const driver_device *d, CUdevice_attribute attribute
         return *value = d->card.minor, true;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
         return *value = d->card.multiprocessors, true;
-    case CU_DEVICE_ATTRIBUTE_WARP_SIZE:
-        return *value = 32, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-        return *value = 1024, true;
     case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
         return *value = threads_per_multiprocessor(d), true;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR:
-        return *value = 32, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X:
-        return *value = 1024, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y:
-        return *value = 1024, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z:
-        return *value = 64, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X:
-        return *value = 2147483647, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y:
-        return *value = 65535, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z:
-        return *value = 65535, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK:
-        return *value = 49152, true;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
         return *value = d->shared_per_block, true;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR:
         return *value = d->shared_per_multiprocessor, true;
     case CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK:
         return *value = d->card.major >= 8 ? 1024 : 0, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK:
-        return *value = 65536, true;
-    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR:
-        return *value = 65536, true;
-    case CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY:
-        return *value = 65536, true;
     case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE:
         return *value = d->l2_bytes, true;
     case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
@@ -326,20 +338,6 @@ static bool attribute_value(const driver_device *d, CUdevice_attribute attribute
         return *value = (int)d->mode, true;
     case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID:
         return *value = d->pci_bus, true;
-    case CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID:
-    case CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID:
-    case CU_DEVICE_ATTRIBUTE_INTEGRATED:
-    case CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT:
-        return *value = 0, true;
-    case CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT:
-        return *value = 3, true;
-    case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
-    case CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS:
-    case CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
-    case CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH:
-        return *value = 1, true;
     default:
         return false;
     }
@@ -349,7 +347,7 @@ CUresult CUDAAPI cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, 
     const driver_device *found;
     CUresult result = enter_query("cuDeviceGetAttribute", device, &found);
     if (result != CUDA_SUCCESS) return result;
-    if (!attribute_value(found, attribute, value))
+    if (!own_attribute(found, attribute, value) && !common_attribute(attribute, value))
         result = driver_refuse(CUDA_ERROR_INVALID_VALUE, "the machine has no attribute %d", (int)attribute);
     return driver_leave(result);
 }

@@ -1,7 +1,7 @@
 /* Counters by name, written to P2P_MACHINE_COUNTERS when the process ends: one line for each thing that was
- * counted, "NAME counter=value counter=value", sorted. They depend on what ran, not on when, but for "calls",
- * calls that use a device: the host asks repeatedly whether an event is reached. "commands" are those that
- * devices have run, "contexts" those that were asked for. */
+ * counted, "NAME counter=value counter=value", sorted. They depend on what ran, not on when, except
+ * "calls", the calls that use a device: the host polls events. "commands" counts the commands that devices
+ * have run, "contexts" the requests for a context. */
 #include "driver.h"
 
 #include <stdlib.h>

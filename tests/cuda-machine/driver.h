@@ -31,7 +31,8 @@ typedef enum {
 CUresult driver_enter(const char *call, driver_need need, int *device);
 /* Gives the lock back; returns the result. */
 CUresult driver_leave(CUresult result);
-/* Counts a call: the fault that is planted in it, or success. A sticky error loses the current device. */
+/* Counts a call, and returns the fault that is planted in it, or success. A sticky error loses the current
+ * device. */
 CUresult driver_plant(const char *call, bool uses_device);
 /* The name of the call of this thread that driver_enter began last. */
 const char *driver_call(void);
@@ -121,7 +122,7 @@ typedef struct {
     unsigned char *written; /* a bit per 4 bytes, or NULL: P2P_MACHINE_UNINITIALIZED */
 } driver_allocation;
 
-/* The allocation, dead ones of devices among them, whose range has the address; NULL: none. */
+/* The allocation whose range has the address, also a dead one of a device; NULL if there is none. */
 driver_allocation *driver_find(CUdeviceptr address);
 /* Checks that a range lies in live memory that the device may access, else refuses. `what` is named. */
 CUresult driver_check_range(int device, const char *what, CUdeviceptr begin, size_t bytes);
@@ -156,9 +157,9 @@ size_t driver_merge(driver_interval *intervals, size_t count);
 
 typedef struct driver_command driver_command;
 /* Compares the footprint of a command that runs with those of all that aren't ordered with it, and refuses a
- * race. Takes the footprint. */
+ * race. Takes ownership of the footprint. */
 void driver_check_races(const driver_command *command, driver_footprint *footprint);
-/* Drops commands that happen before everything still to come. */
+/* Drops commands that happen before all future ones. */
 void driver_prune_history(void);
 extern driver_clock driver_host_clock;
 
@@ -201,7 +202,7 @@ struct CUstream_st {
     driver_clock clock; /* of the last command given */
     driver_command *first, *last;
     int pending;
-    CUgraph captured; /* what is given is noted there; NULL: it is not captured */
+    CUgraph captured; /* counts the commands given; NULL: the stream is not captured */
     pthread_t capturer;
     CUstream next;
 };
@@ -221,7 +222,7 @@ void driver_drain(CUstream stream);
 void driver_wait_record(driver_record *record, int device);
 driver_record *driver_new_record(void);
 void driver_drop_record(driver_record *record);
-/* True if a command that has not run names the allocation. */
+/* The name of a command that has not run and uses the allocation; NULL if there is none. */
 const char *driver_pending_use(const driver_allocation *allocation);
 extern CUstream driver_streams;
 int driver_live_streams(int device);
@@ -234,7 +235,7 @@ void driver_drop_pending(int device);
 CUresult driver_check_no_capture(void);
 /* Refuses if the stream is being captured. */
 CUresult driver_check_not_captured(CUstream stream);
-/* Notes a command of a stream that is being captured. */
+/* Counts and drops a command of a stream that is being captured. */
 void driver_capture(driver_command *command);
 
 /* ---- event.c ------------------------------------------------------------------------------------------- */

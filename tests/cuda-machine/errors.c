@@ -79,7 +79,7 @@ CUresult driver_error_of_name(const char *name) {
     return CUDA_SUCCESS;
 }
 
-/* The position in the table; -1: not there. */
+/* The position in the table; -1 if it is not in the table. */
 static int find_error(CUresult error) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i].error == (int)error) return (int)i;

@@ -1,7 +1,8 @@
-/* Which bytes of device memory a launch has read and written, by granules of 2 bytes, the smallest
- * element that kernels write: bits in pages of 64 KiB. Those of a block are kept apart until it ends, and
- * then compared with those of the blocks before: no block may write what another one touches, because nothing
- * orders blocks. Atomic operations may, and they hand over what was written before (ptx_order.c). */
+/* The bytes of device memory that a launch reads and writes, in granules of 2 bytes, the smallest element
+ * that kernels write: a bit each, in pages of 64 KiB. The bits of a block are kept apart until it ends, and
+ * are then compared with those of all blocks before it: no block may write what another one touches, because
+ * blocks run in no order. Atomic operations may, and they hand over to other blocks what was written before
+ * them (ptx_order.c). */
 #include "ptx_code.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ typedef struct page {
     uint64_t key;                           /* address >> PAGE_SHIFT */
     uint64_t block[PTX_TOUCH_KINDS][WORDS]; /* of the block that runs */
     uint64_t read[WORDS], written[WORDS];
-    unsigned first, end; /* words of the block that may not be 0 */
+    unsigned first, end; /* all words of `block` outside [first, end) are 0 */
     struct page *next, *next_of_block;
 } page;
 
@@ -164,7 +165,7 @@ static bool takes(const ptx_order *order, uint64_t address) {
     return false;
 }
 
-/* The granules of a word that intervals have. */
+/* The granules of a word that lie in the intervals. */
 static uint64_t granules_of(const intervals *of, uint64_t begin) {
     uint64_t bits = 0;
     const uint64_t end = begin + (64 << GRANULE_SHIFT);
@@ -178,7 +179,7 @@ static uint64_t granules_of(const intervals *of, uint64_t begin) {
     return bits;
 }
 
-/* Those of a word that the block may take from others. */
+/* The granules of a word that other blocks have handed over to this one. */
 static uint64_t handed_granules(const ptx_run_state *run, const page *p, unsigned word) {
     const uint64_t begin = (p->key << PAGE_SHIFT) + ((uint64_t)word * 64 << GRANULE_SHIFT);
     uint64_t bits = 0;

@@ -2,9 +2,10 @@
  * above it and to tests, beside the driver API. It is not part of CUDA: nothing outside tests/ includes it.
  *
  * A device address can't be dereferenced by the host: it lies in a reserved range without access.
- * machine_memory() says where its bytes are. Work of a library is given as a command of a stream, with the
- * ranges that it reads and writes: the ranges are checked when the command is given and again when it runs,
- * and are compared with those of every command that streams, events and waits of the host don't order.
+ * machine_memory() returns the host's address of its bytes. Work of a library is given as a command of a
+ * stream, with the ranges that it reads and writes: the ranges are checked when the command is given and
+ * again when it runs, and are compared with those of every command that streams, events and waits of the host
+ * don't order.
  *
  * Every function may be called from any thread. `run` and `ready` of a command are called with the machine's
  * lock held, on the waiting thread; they may call the functions of this header except

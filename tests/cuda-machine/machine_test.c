@@ -4,12 +4,6 @@
 
 CUcontext contexts[2];
 
-void assert_refused(const char *words) {
-    if (machine_refusals() == 0 || !strstr(machine_last_refusal(), words))
-        fail_msg("expected a refusal with \"%s\", the last is \"%s\"", words, machine_last_refusal());
-    machine_forgive();
-}
-
 void assert_not_refused(void) {
     if (machine_refusals()) fail_msg("refused: %s", machine_last_refusal());
 }

@@ -11,12 +11,12 @@
 
 #include <cmocka.h>
 
+#include "assert_refused.h"
+
 #define OK(call) assert_int_equal(call, CUDA_SUCCESS)
 
 extern CUcontext contexts[2];
 
-/* A rule has been broken, and the last message has the words; all violations are forgiven. */
-void assert_refused(const char *words);
 /* Nothing has been refused. */
 void assert_not_refused(void);
 

@@ -14,7 +14,8 @@
 typedef struct ptx_module ptx_module;
 typedef struct ptx_kernel ptx_kernel;
 
-/* Loads PTX for a device, where its variables are put. NULL: `message` says what is wrong, with the line. */
+/* Loads PTX, and its variables into the memory of a device. After a failure returns NULL, and `message` has
+ * the line and the reason. */
 ptx_module *ptx_load(const char *text, int device, char *message, size_t size);
 void ptx_free(ptx_module *module);
 /* NULL: no kernel has the name. */

@@ -53,7 +53,7 @@ typedef enum {
     PTX_BRANCH, /* to target */
     PTX_EXIT,
     PTX_BARRIER, /* of the block */
-    PTX_MEET     /* calls the handler once all lanes named in register `c` are there */
+    PTX_MEET     /* calls the handler once all lanes named in register `c` have arrived */
 } ptx_class;
 
 struct ptx_insn {

@@ -279,7 +279,7 @@ static uint64_t make_tag(const ptx_warp *warp, uint32_t lane) {
            (uint64_t)(warp->index * PTX_LANES) | lane;
 }
 
-/* Whether what the tag says may happen at the same time as what the thread of `own` does. */
+/* Whether the accesses of the tag may happen at the same time as an access by the thread of `own`. */
 static bool is_concurrent(uint64_t tag, uint64_t own) {
     if (tag >> 32 != own >> 32) return false;
     if (tag & TAG_WARPS || (tag & TAG_THREAD) / PTX_LANES != (own & TAG_THREAD) / PTX_LANES) return true;

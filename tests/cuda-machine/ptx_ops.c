@@ -1,10 +1,10 @@
 /* The operations whose lanes are independent, each as a loop over 32 lanes that the compiler makes vectors
  * of. This file is compiled for any processor as ptx_ops_plain and, on x86, for AVX2 and FMA as ptx_ops_avx2:
  * PTX_OPS names the table. The results are the same bits. */
+#include "../support/float_bits.h"
 #include "ptx_code.h"
 
 #include <math.h>
-#include <string.h>
 
 #ifndef PTX_OPS
 #define PTX_OPS ptx_ops_plain
@@ -29,7 +29,7 @@ typedef uint32_t t_none;
 #define SQRT_32(a)      sqrtf(a)
 #define SQRT_64(a)      sqrt(a)
 #define COPYSIGN(a, b)  copysignf(a, b)
-#define SIGN_32(x)      (bits_of(x) >> 31)
+#define SIGN_32(x)      (bits_of_float(x) >> 31)
 #define SIGN_64(x)      (signbit(x) != 0)
 /* Of a NaN and a number the number; -0 is less than +0. */
 #define LESSER(a, b, n)                                                                                      \
@@ -45,21 +45,9 @@ typedef uint32_t t_none;
 #define TO_U32(x)                                                                                            \
     ((x) != (x) ? 0 : (double)(x) <= 0 ? 0 : (double)(x) >= 4294967295.0 ? UINT32_MAX : (t_u32)(x))
 
-static inline uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
 static inline float flush(float value) {
-    const uint32_t bits = bits_of(value);
-    return float_of(bits & 0x7f800000u ? bits : bits & 0x80000000u);
+    const uint32_t bits = bits_of_float(value);
+    return float_of_bits(bits & 0x7f800000u ? bits : bits & 0x80000000u);
 }
 
 static inline float saturate(float value) {
@@ -116,31 +104,33 @@ static inline t_u32 permute_bytes(t_u32 a, t_u32 b, t_u32 selectors) {
 
 /* To nearest even; NaN becomes the canonical one. */
 static inline t_u32 to_bf16(float value) {
-    const uint32_t bits = bits_of(value);
+    const uint32_t bits = bits_of_float(value);
     return value != value ? 0x7fffu : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
 static inline float from_bf16(t_u32 half) {
-    return float_of(half << 16);
+    return float_of_bits(half << 16);
 }
 
 /* A double rounded to the float at or below its magnitude. */
 static inline float toward_zero(double value) {
     float rounded = (float)value;
-    if (fabs((double)rounded) > fabs(value)) rounded = float_of(bits_of(rounded) - 1);
+    if (fabs((double)rounded) > fabs(value)) rounded = float_of_bits(bits_of_float(rounded) - 1);
     return rounded;
 }
 
-/* The sum in double may be rounded itself; then the remainder says on which side of it the sum lies. */
+/* The sum in double may be rounded itself; the sign of the remainder shows on which side of it the exact sum
+ * lies. */
 static inline float add_toward_zero(float a, float b) {
     const double x = a, y = b, sum = x + y, from_y = sum - x, rest = (x - (sum - from_y)) + (y - from_y);
     const float rounded = (float)sum;
     const double beyond = ((double)rounded - sum) - rest; /* how far the float is above the exact sum */
     const bool away = rounded > 0 ? beyond > 0 : beyond < 0;
-    return isfinite(sum) && away ? float_of(bits_of(rounded) - 1) : rounded;
+    return isfinite(sum) && away ? float_of_bits(bits_of_float(rounded) - 1) : rounded;
 }
 
-/* a * b + c rounded down. The product is exact in double; the sum's remainder says on which side it lies. */
+/* a * b + c rounded down. The product is exact in double; the sign of the sum's remainder shows on which
+ * side of it the exact sum lies. */
 static inline float fma_down(float a, float b, float c) {
     const double x = (double)a * b, y = c, sum = x + y, from_y = sum - x,
                  rest = (x - (sum - from_y)) + (y - from_y);
@@ -148,7 +138,7 @@ static inline float fma_down(float a, float b, float c) {
     if (sum == 0 && rest == 0) return x == 0 && !signbit(x) && !signbit(y) ? 0.0f : -0.0f; /* an exact zero */
     if (!isfinite(sum) || ((double)rounded - sum) - rest <= 0) return rounded;
     if (rounded == 0) return -0x1p-149f;
-    return float_of(rounded > 0 ? bits_of(rounded) - 1 : bits_of(rounded) + 1);
+    return float_of_bits(rounded > 0 ? bits_of_float(rounded) - 1 : bits_of_float(rounded) + 1);
 }
 
 /* What a card's approximate function may give: the exact value, moved by at most `worst` units in the last
@@ -156,10 +146,10 @@ static inline float fma_down(float a, float b, float c) {
  * interpreter are not nearer. */
 static inline float approximate(double exact, float argument, int worst) {
     const float value = (float)exact;
-    const uint32_t bits = bits_of(value), scaled = bits & 0x7f800000u;
-    const uint32_t hash = (bits_of(argument) * 0x9e3779b1u) >> 16;
+    const uint32_t bits = bits_of_float(value), scaled = bits & 0x7f800000u;
+    const uint32_t hash = (bits_of_float(argument) * 0x9e3779b1u) >> 16;
     if (scaled == 0 || scaled == 0x7f800000u || value == exact) return value;
-    return float_of(bits + hash % (uint32_t)(2 * worst - 1) - (uint32_t)(worst - 1));
+    return float_of_bits(bits + hash % (uint32_t)(2 * worst - 1) - (uint32_t)(worst - 1));
 }
 
 #define AT(type, offset) ((t_##type *)(void *)(warp->registers + (offset)))

@@ -476,7 +476,7 @@ static void parse_statement(ptx_parser *parser, const char *op) {
     ptx_decode(parser, statement);
 }
 
-/* "@%p1" or "@!%p1", if it is there. */
+/* "@%p1" or "@!%p1", if present. */
 static void parse_predicate(ptx_parser *parser) {
     ptx_statement *statement = &parser->statement;
     char name[64];

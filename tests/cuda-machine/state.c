@@ -243,7 +243,7 @@ static const char *find_fault(const char *call, bool uses_device) {
     return error;
 }
 
-/* Errors after which a context is of no use, by CUDA's documentation. */
+/* Errors after which a context is unusable, by CUDA's documentation. */
 static bool is_sticky(CUresult error) {
     switch ((int)error) {
     case DRIVER_ERROR_CONTAINED:

@@ -162,7 +162,7 @@ typedef struct {
     } entries[2];
 } fatbin;
 
-/* Machine code without instructions: its one section says how many registers the kernel k has. */
+/* Machine code without instructions: its one section has the number of registers of the kernel k. */
 static void write_code(unsigned char abi, unsigned char *content) {
     static const char names[] = "\0.text.k";
     const Elf64_Ehdr header = {.e_ident[EI_ABIVERSION] = abi,

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "safetensors_values.h"
 #include "support/test_expect.h"
 
 typedef struct {
@@ -31,19 +32,12 @@ static p2p_status open_bytes(const uint8_t *bytes, size_t size, safetensors_file
     return safetensors_open_stream(stream, size, "damaged", file);
 }
 
-static double *values_of(safetensors_file *file, const safetensors_entry *entry) {
-    double *values = malloc((size_t)safetensors_elements(entry) * sizeof *values + 1);
-    assert_non_null(values);
-    OK(safetensors_read(file, entry, P2P_TYPE_f64, values));
-    return values;
-}
-
 static bool same_tensor(safetensors_file *a, const safetensors_entry *left, safetensors_file *b,
                         const safetensors_entry *right) {
     if (strcmp(left->name, right->name) != 0 || left->dtype != right->dtype || left->rank != right->rank ||
         memcmp(left->shape, right->shape, sizeof left->shape) != 0)
         return false;
-    double *x = values_of(a, left), *y = values_of(b, right);
+    double *x = safetensors_values(a, left), *y = safetensors_values(b, right);
     const bool same = memcmp(x, y, (size_t)safetensors_elements(left) * sizeof *x) == 0;
     free(x);
     free(y);

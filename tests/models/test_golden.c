@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "safetensors_values.h"
 #include "support/test_plan.h"
 
 static const char *device_address;
@@ -154,13 +155,6 @@ static void load_initial(golden_case *c) {
 
 /* ---- Comparing ---------------------------------------------------------------------------------------- */
 
-static double *read_expected(golden_case *c, const safetensors_entry *entry) {
-    double *values = malloc((size_t)safetensors_elements(entry) * sizeof *values + 1);
-    assert_non_null(values);
-    OK(safetensors_read(c->expected, entry, P2P_TYPE_f64, values));
-    return values;
-}
-
 static const safetensors_entry *expected_entry(golden_case *c, const char *name) {
     const safetensors_entry *entry = safetensors_find(c->expected, name);
     if (!entry) fail_msg("%s: PyTorch gave no %s", c->name, name);
@@ -173,7 +167,7 @@ static void compare(golden_case *c, p2p_golden_part part, const char *name, cons
                     int64_t first, int64_t count) {
     const safetensors_entry *entry = expected_entry(c, name);
     assert_true(first + count <= safetensors_elements(entry));
-    double *expected = read_expected(c, entry);
+    double *expected = safetensors_values(c->expected, entry);
     double difference = 0, size = 0;
     for (int64_t i = 0; i < count; i++) {
         const double e = expected[first + i], d = actual[i] - e;
@@ -260,7 +254,7 @@ static void compare_state(golden_case *c, p2p_golden_part budget, p2p_network *n
 /* Image `name` of one step into a plan's input: interleaved bytes, or planes scaled to [-1, 1]. */
 static void fill_input(golden_case *c, p2p_plan *to, const char *name, int step, bool as_image) {
     const safetensors_entry *entry = expected_entry(c, name);
-    double *all = read_expected(c, entry);
+    double *all = safetensors_values(c->expected, entry);
     const int64_t batch = entry->shape[1], channels = entry->shape[2];
     const int64_t pixels = entry->shape[3] * entry->shape[4];
     const double *images = all + step * batch * channels * pixels;

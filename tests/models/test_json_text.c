@@ -152,7 +152,7 @@ static void test_other_texts(void **state) {
     free(text);
 }
 
-/* The field is there, or there is no object. */
+/* The field is present, or there is no object. */
 static void test_add_without_memory(void **state) {
     (void)state;
     for (int mode = 0; mode < 2; mode++) {

@@ -5,6 +5,7 @@
 #include "graph/ir.h"
 #include "pix2pix.h"
 #include "support/test_files.h"
+#include "support/test_graph.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -272,12 +273,6 @@ static void test_bottleneck_of_one_pixel(void **state) {
 
 /* ---- Graphs ------------------------------------------------------------------------------------------- */
 
-static int count_kind(const p2p_graph *graph, p2p_kind kind) {
-    int count = 0;
-    for (int i = 0; i < graph->node_count; i++) count += graph->nodes[i].op.kind == kind;
-    return count;
-}
-
 /* 16 layers in the generator; 5 in the discriminator, which is applied to three pairs. The generator's half
  * computes no gradient of the discriminator's filters, the discriminator's half none of the generator. */
 static void test_training_graph(void **state) {
@@ -287,15 +282,15 @@ static void test_training_graph(void **state) {
     const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
     p2p_graph *graph;
     OK(pix2pix_graph_train(model, &options, &graph));
-    assert_int_equal(count_kind(graph, P2P_KIND_conv_bwd_filter), 16 + 2 * 5);
+    assert_int_equal(count_nodes(graph, P2P_KIND_conv_bwd_filter), 16 + 2 * 5);
     /* Forward: 8 + 3 * 5, and the gradients of 8 transposed layers. */
-    assert_int_equal(count_kind(graph, P2P_KIND_conv_fwd), 8 + 3 * 5 + 8);
+    assert_int_equal(count_nodes(graph, P2P_KIND_conv_fwd), 8 + 3 * 5 + 8);
     /* Forward 8; gradients of 7 encoders, 2 * 4 layers in the discriminator's half, all 5 in the other. */
-    assert_int_equal(count_kind(graph, P2P_KIND_conv_bwd_data), 8 + 7 + 2 * 4 + 5);
-    assert_int_equal(count_kind(graph, P2P_KIND_adam), 2);
-    assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 3);
-    assert_int_equal(count_kind(graph, P2P_KIND_loss_l1), 1);
-    assert_int_equal(count_kind(graph, P2P_KIND_all_reduce), 0);
+    assert_int_equal(count_nodes(graph, P2P_KIND_conv_bwd_data), 8 + 7 + 2 * 4 + 5);
+    assert_int_equal(count_nodes(graph, P2P_KIND_adam), 2);
+    assert_int_equal(count_nodes(graph, P2P_KIND_loss_bce), 3);
+    assert_int_equal(count_nodes(graph, P2P_KIND_loss_l1), 1);
+    assert_int_equal(count_nodes(graph, P2P_KIND_all_reduce), 0);
     p2p_graph_destroy(graph);
     pix2pix_destroy(model);
 }
@@ -313,7 +308,7 @@ static void test_simultaneous_graph(void **state) {
         p2p_graph *graph;
         OK(pix2pix_graph_train(model, &options, &graph));
         for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
-            counts[order][kind] = count_kind(graph, (p2p_kind)kind);
+            counts[order][kind] = count_nodes(graph, (p2p_kind)kind);
         if (order == PIX2PIX_D_simultaneous)
             for (int i = 0; i < graph->node_count; i++)
                 assert_true((graph->nodes[i].op.kind == P2P_KIND_adam) == (i >= graph->node_count - 2));
@@ -361,11 +356,11 @@ static void test_settings_in_the_graph(void **state) {
     const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
     p2p_graph *graph;
     OK(pix2pix_graph_train(model, &options, &graph));
-    assert_int_equal(count_kind(graph, P2P_KIND_loss_mse), 3);
-    assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 0);
-    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 2 * 3);
-    assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 13 + 3 * 3);
-    assert_int_equal(count_kind(graph, P2P_KIND_adam), 2);
+    assert_int_equal(count_nodes(graph, P2P_KIND_loss_mse), 3);
+    assert_int_equal(count_nodes(graph, P2P_KIND_loss_bce), 0);
+    assert_int_equal(count_nodes(graph, P2P_KIND_dropout), 2 * 3);
+    assert_int_equal(count_nodes(graph, P2P_KIND_norm_apply), 13 + 3 * 3);
+    assert_int_equal(count_nodes(graph, P2P_KIND_adam), 2);
     for (int i = 0; i < graph->node_count; i++) {
         const p2p_op *op = &graph->nodes[i].op;
         if (op->kind == P2P_KIND_norm_apply) assert_true(op->eps == 0.25 && op->momentum == 0.375);
@@ -391,8 +386,8 @@ static void test_norms_in_the_graph(void **state) {
         p2p_graph *graphs[2];
         OK(pix2pix_graph_train(model, &options, &graphs[0]));
         OK(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
-        assert_int_equal(count_kind(graphs[0], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13 + 3 * 3);
-        assert_int_equal(count_kind(graphs[1], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13);
+        assert_int_equal(count_nodes(graphs[0], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13 + 3 * 3);
+        assert_int_equal(count_nodes(graphs[1], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13);
         for (int g = 0; g < 2; g++) {
             for (int i = 0; i < graphs[g]->node_count; i++) {
                 const ir_node *node = &graphs[g]->nodes[i];
@@ -417,8 +412,8 @@ static void test_evaluation_graph(void **state) {
     options.width = 512;
     p2p_graph *graph;
     OK(pix2pix_graph_evaluate(model, &options, false, &graph));
-    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 3);
-    assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 6 + 7);
+    assert_int_equal(count_nodes(graph, P2P_KIND_dropout), 3);
+    assert_int_equal(count_nodes(graph, P2P_KIND_norm_apply), 6 + 7);
     for (int i = 0; i < graph->node_count; i++) {
         const ir_node *node = &graph->nodes[i];
         if (node->op.kind == P2P_KIND_norm_apply) {
@@ -430,8 +425,8 @@ static void test_evaluation_graph(void **state) {
     p2p_graph_destroy(graph);
     options.no_dropout = true;
     OK(pix2pix_graph_evaluate(model, &options, true, &graph));
-    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 0);
-    assert_int_equal(count_kind(graph, P2P_KIND_loss_l1), 1);
+    assert_int_equal(count_nodes(graph, P2P_KIND_dropout), 0);
+    assert_int_equal(count_nodes(graph, P2P_KIND_loss_l1), 1);
     p2p_graph_destroy(graph);
     options.width = 500;
     REFUSED(pix2pix_graph_evaluate(model, &options, false, &graph), P2P_INPUT, "500x256");

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "support/test_plan.h"
+#include "support/test_text.h"
 
 /* ---- Atomic files ------------------------------------------------------------------------------------- */
 
@@ -27,13 +28,6 @@ static void write_text(const char *path, const char *text) {
     OK(p2p_atomic_open(&file, path));
     assert_int_equal(fwrite(text, 1, strlen(text), file.stream), strlen(text));
     OK(p2p_atomic_commit(&file));
-}
-
-static void assert_file_is(const char *path, const char *text) {
-    size_t size;
-    uint8_t *bytes = test_file_read(path, &size);
-    assert_string_equal((char *)bytes, text);
-    free(bytes);
 }
 
 static void test_atomic_replaces(void **state) {
@@ -266,19 +260,18 @@ static void test_elements(void **state) {
     }
 }
 
-/* More than one chunk, a scalar, an empty tensor, names and metadata that need escapes. */
-static void test_round_trip(void **state) {
-    (void)state;
-    enum { COUNT = 40000 };
-    double *wide = malloc(COUNT * sizeof *wide);
-    float *narrow = malloc(COUNT * sizeof *narrow);
-    assert_true(wide && narrow);
-    for (int i = 0; i < COUNT; i++) {
-        wide[i] = i / 3.0;
-        narrow[i] = (float)i / 7;
-    }
-    const char *path = test_own_path("trip.safetensors");
-    const int64_t integer = INT64_MIN + 1, shapes[] = {COUNT, 200, 200, 0};
+enum { TRIP_COUNT = 40000 };
+
+static const int64_t trip_integer = INT64_MIN + 1;
+
+/* The values that test_round_trip writes, and as many to read into. */
+typedef struct {
+    double wide[TRIP_COUNT], wide_back[TRIP_COUNT];
+    float narrow[TRIP_COUNT], narrow_back[TRIP_COUNT];
+} trip_values;
+
+static void write_trip(const char *path, const trip_values *v) {
+    const int64_t shapes[] = {TRIP_COUNT, 200, 200, 0};
     safetensors_writer *writer;
     OK(safetensors_create(path, &writer));
     OK(safetensors_add_metadata(writer, "quote \"", "line\nbreak, gr\xc3\xbc\xc3\x9f"));
@@ -286,52 +279,69 @@ static void test_round_trip(void **state) {
     OK(safetensors_declare(writer, "wide", SAFETENSORS_F64, 1, shapes));
     OK(safetensors_declare(writer, "a \"b\"", SAFETENSORS_F32, 2, shapes + 1));
     OK(safetensors_declare(writer, "empty", SAFETENSORS_F32, 2, shapes + 2));
-    OK(safetensors_write(writer, &integer));
-    OK(safetensors_write_part(writer, wide, 7));
-    REFUSED(safetensors_write(writer, wide), P2P_INVALID, "half written");
-    OK(safetensors_write_part(writer, wide + 7, COUNT - 7));
-    OK(safetensors_write(writer, narrow));
-    OK(safetensors_write(writer, narrow));
+    OK(safetensors_write(writer, &trip_integer));
+    OK(safetensors_write_part(writer, v->wide, 7));
+    REFUSED(safetensors_write(writer, v->wide), P2P_INVALID, "half written");
+    OK(safetensors_write_part(writer, v->wide + 7, TRIP_COUNT - 7));
+    OK(safetensors_write(writer, v->narrow));
+    OK(safetensors_write(writer, v->narrow));
     OK(safetensors_commit(writer));
+}
 
-    safetensors_file *file;
-    OK(safetensors_open(path, &file));
+static void check_whole_tensors(safetensors_file *file, trip_values *v) {
     assert_int_equal(safetensors_count(file), 4);
     assert_string_equal(safetensors_metadata(file, "quote \""), "line\nbreak, gr\xc3\xbc\xc3\x9f");
     assert_null(safetensors_metadata(file, "other"));
     assert_null(safetensors_find(file, "other"));
-    double count, *wide_back = malloc(COUNT * sizeof *wide_back);
-    float *narrow_back = malloc(COUNT * sizeof *narrow_back);
-    assert_true(wide_back && narrow_back);
+    double count;
     OK(safetensors_read(file, safetensors_find(file, "count"), P2P_TYPE_f64, &count));
-    assert_true(count == (double)integer);
-    OK(safetensors_read(file, safetensors_find(file, "wide"), P2P_TYPE_f64, wide_back));
-    assert_memory_equal(wide_back, wide, COUNT * sizeof *wide);
+    assert_true(count == (double)trip_integer);
+    OK(safetensors_read(file, safetensors_find(file, "wide"), P2P_TYPE_f64, v->wide_back));
+    assert_memory_equal(v->wide_back, v->wide, sizeof v->wide);
     const safetensors_entry *entry = safetensors_find(file, "a \"b\"");
     char text[32];
     safetensors_shape_text(entry, text, sizeof text);
     assert_string_equal(text, "[200, 200]");
-    OK(safetensors_read(file, entry, P2P_TYPE_f32, narrow_back));
-    assert_memory_equal(narrow_back, narrow, COUNT * sizeof *narrow);
+    OK(safetensors_read(file, entry, P2P_TYPE_f32, v->narrow_back));
+    assert_memory_equal(v->narrow_back, v->narrow, sizeof v->narrow);
     assert_int_equal(safetensors_elements(safetensors_find(file, "empty")), 0);
-    memset(wide_back, 0, COUNT * sizeof *wide_back);
-    OK(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT - 5, 5, P2P_TYPE_f64, wide_back));
-    assert_memory_equal(wide_back, wide + COUNT - 5, 5 * sizeof *wide);
-    assert_true(wide_back[5] == 0);
-    OK(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT, 0, P2P_TYPE_f64, wide_back));
-    REFUSED(safetensors_read_part(file, entry, COUNT - 5, 6, P2P_TYPE_f32, narrow_back), P2P_INVALID,
+}
+
+static void check_parts_of_tensors(safetensors_file *file, trip_values *v) {
+    const safetensors_entry *wide = safetensors_find(file, "wide"),
+                            *narrow = safetensors_find(file, "a \"b\"");
+    memset(v->wide_back, 0, sizeof v->wide_back);
+    OK(safetensors_read_part(file, wide, TRIP_COUNT - 5, 5, P2P_TYPE_f64, v->wide_back));
+    assert_memory_equal(v->wide_back, v->wide + TRIP_COUNT - 5, 5 * sizeof v->wide[0]);
+    assert_true(v->wide_back[5] == 0);
+    OK(safetensors_read_part(file, wide, TRIP_COUNT, 0, P2P_TYPE_f64, v->wide_back));
+    REFUSED(safetensors_read_part(file, narrow, TRIP_COUNT - 5, 6, P2P_TYPE_f32, v->narrow_back), P2P_INVALID,
             "39995");
-    REFUSED(safetensors_read_part(file, entry, -1, 2, P2P_TYPE_f32, narrow_back), P2P_INVALID, "-1");
+    REFUSED(safetensors_read_part(file, narrow, -1, 2, P2P_TYPE_f32, v->narrow_back), P2P_INVALID, "-1");
+}
+
+/* More than one chunk, a scalar, an empty tensor, names and metadata that need escapes. */
+static void test_round_trip(void **state) {
+    (void)state;
+    trip_values *v = calloc(1, sizeof *v);
+    assert_non_null(v);
+    for (int i = 0; i < TRIP_COUNT; i++) {
+        v->wide[i] = i / 3.0;
+        v->narrow[i] = (float)i / 7;
+    }
+    const char *path = test_own_path("trip.safetensors");
+    write_trip(path, v);
+    safetensors_file *file;
+    OK(safetensors_open(path, &file));
+    check_whole_tensors(file, v);
+    check_parts_of_tensors(file, v);
     safetensors_close(file);
+    free(v);
 
     size_t size;
     uint8_t *bytes = test_file_read(path, &size);
     assert_int_equal((bytes[0] | bytes[1] << 8) % 8, 0); /* data are aligned to 8 bytes */
     free(bytes);
-    free(wide);
-    free(narrow);
-    free(wide_back);
-    free(narrow_back);
 }
 
 /* A part may end one tensor and continue in the next; a file with an incomplete last tensor is refused. */

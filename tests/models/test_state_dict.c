@@ -253,7 +253,7 @@ static void test_pytorchs_own_format(void **state) {
     model_file_info info;
     test_file_write(path, "PK\3\4 a zip archive with a pickle in it", 38);
     assert_int_equal(model_file_open(path, &file, &model, &info), P2P_INPUT);
-    assert_non_null(strstr(p2p_message_hint(), "save_file(torch.load("));
+    HINT_HAS("save_file(torch.load(");
 }
 
 int main(void) {

@@ -1,14 +1,8 @@
 /* Timing of one descriptor. Has no verdict. */
 #include "op_suite.h"
+#include "support/test_clock.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -17,10 +11,10 @@ static int compare(const void *a, const void *b) {
 
 /* Measures `runs` runs, all submitted before the wait. */
 static p2p_status time_runs(op_execution *execution, int runs, double *seconds) {
-    double start = seconds_now();
+    double start = test_clock();
     for (int i = 0; i < runs; i++) P2P_TRY(p2p_operation_run(execution->operation));
     P2P_TRY(p2p_device_finish(execution->bench->device));
-    *seconds = seconds_now() - start;
+    *seconds = test_clock() - start;
     return P2P_OK;
 }
 

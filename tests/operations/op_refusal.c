@@ -28,7 +28,7 @@ static int find_part(const char *name) {
     return part;
 }
 
-static int find_kind(const char *name) {
+int op_kind_named(const char *name) {
     for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
         if (strcmp(p2p_kind_name((p2p_kind)kind), name) == 0) return kind;
     return -1;
@@ -41,7 +41,7 @@ static bool parse_row(char *line, op_refusals *listed) {
     if (!colon || sscanf(colon, ": %ld of %ld", &count.refused, &count.queried) != 2) return false;
     *colon = '\0';
     const char *word = strtok_r(line, " ", &rest);
-    const int kind = word ? find_kind(word) : -1;
+    const int kind = word ? op_kind_named(word) : -1;
     unsigned parts = 0;
     if (kind < 0) return false;
     while ((word = strtok_r(NULL, " ", &rest)) != NULL) {

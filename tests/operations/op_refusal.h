@@ -13,6 +13,9 @@
 
 #include <stdio.h>
 
+/* The kind of a name; -1 if there is none. */
+int op_kind_named(const char *name);
+
 typedef struct {
     long queried, refused;
 } op_refusal_count;

@@ -134,15 +134,6 @@ static bool choose_storages(const char *name, p2p_precision precision, const p2p
     return strcmp(name, "nhwc8") == 0;
 }
 
-/* The kind of a name; -1 for all, -2 if the name is unknown. */
-static int find_kind(const char *name) {
-    if (!name) return -1;
-    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
-        if (strcmp(p2p_kind_name((p2p_kind)kind), name) == 0) return kind;
-    }
-    return -2;
-}
-
 /* ---- Families of devices ------------------------------------------------------------------------------ */
 
 static const char *environment(const char *name) {
@@ -338,8 +329,8 @@ int main(int argc, char **argv) {
     if (!suite) return 1;
     suite->repro = repro;
     suite->seed = chosen.seed;
-    suite->only_kind = find_kind(chosen.filter);
-    if (suite->only_kind == -2) {
+    suite->only_kind = chosen.filter ? op_kind_named(chosen.filter) : -1;
+    if (chosen.filter && suite->only_kind < 0) {
         free(suite);
         return usage("there is no kind", chosen.filter);
     }

@@ -13,7 +13,7 @@ printed "  presets " "p2p help"
 printed "  environment " "p2p help"
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
-# option COMMAND NAME: prints what the command's help says of an option.
+# option COMMAND NAME: prints the text of an option in the command's help.
 option() {
     "$p2p" help "$1" | awk -v name="--$2" '/^  -/ || /^      --/ { shown = (index($0, name " ") == 7) } shown' | tr -s ' \n' ' '
 }

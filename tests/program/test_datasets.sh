@@ -30,7 +30,7 @@ brings() {
     ends "$1" "$2" "$ci/datasets" --from "$url/$3" --to sets --wait 0.001 "${4-facades}"
 }
 
-# complete WAY: checks that the data set is there, and removes it.
+# complete WAY: checks that the data set is complete, and removes it.
 complete() {
     holds "$1: six pictures" test "$(find sets/facades -type f | wc -l)" -eq 6
     [ -d first ] || cp -r sets/facades first

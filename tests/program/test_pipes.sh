@@ -116,7 +116,7 @@ for i in $(seq "$count"); do
 done
 
 echo "-- readers that stay and read nothing"
-# fill: fills a pipe. stay: a reader that waits for the end of the training. late: one that reads when the model is there.
+# fill: fills a pipe. stay: a reader that waits for the end of the training. late: one that reads once the model exists.
 cat >fill <<'END'
 #!/usr/bin/env bash
 head -c 65536 /dev/zero

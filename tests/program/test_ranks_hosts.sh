@@ -112,7 +112,7 @@ eight 8 many
 devices=$backend:0,$backend:1,$backend:2,$backend:3
 expect 0 "" "$p2p" train "${wide[@]}" --device "$devices,$devices" --steps 8 --out many1
 for model in generator discriminator; do same_weights many/$model.safetensors many1/$model.safetensors; done
-# Gradients in float64. Sums go to the second machine, and come back: each machine sends them once. MPICH finds that both
+# Gradients in float64. Sums go to the second machine and return: each machine sends them once. MPICH finds that both
 # machines are this one, and does not use the link.
 bytes=$((8 * ($(sed -nE 's/^networks:.* with ([0-9]+) parameters.* with ([0-9]+)$/\1 + \2/p' err.txt))))
 is_openmpi && { awk -v sent=$((sent[1] - sent[0])) -v bytes=$((6 * bytes)) \

@@ -267,7 +267,7 @@ expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out older_newest
 rm older/generator.safetensors older/epochs/002-generator.safetensors
 expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out epochs_only
 expect 3 "there are 1, 3" "${test[@]}" --model older --epoch 2 --data toys --out x
-expect 3 "holds no generator.safetensors" "${test[@]}" --model toys --data toys --out x
+expect 3 "has no generator.safetensors" "${test[@]}" --model toys --data toys --out x
 expect 2 "is not one" "${test[@]}" --model $model --epoch 1 --data toys --out x
 
 echo "-- 16 bits, and channels of the model's own"

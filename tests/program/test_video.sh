@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # p2p pairs video with the real ffmpeg: how many frames of a clip it keeps, that they are the clip's, and that a playlist
-# brings nothing from the network.
+# fetches nothing from the network.
 #
 #   tests/program/test_video.sh P2P PICTURES FFMPEG
 pictures=$(realpath "$2") ffmpeg=$(realpath "$3")

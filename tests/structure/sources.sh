@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Rules for the text of the sources and READMEs: a section rule stands on one line, sources have at most 800 lines, READMEs
-# of folders 110 and 1,700 words, the top one 200 and 2,500. Dependencies between sources are in rooms.sh,
-# what Markdown files name in program/test_readme.sh.
+# Rules for the text of the sources and READMEs: a section rule stands on one line, sources have at most 800 lines, functions
+# of C, CUDA and shell at most 60, READMEs of folders 110 and 1,700 words, the top one 200 and 2,500. Dependencies between
+# sources are in rooms.sh, what Markdown files name in program/test_readme.sh.
 #
 #   tests/structure/sources.sh
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -11,11 +11,20 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 files() { find "$1" \( -path "$1/.git" -o -path "$1/build*" \) -prune -o -type f -regex ".*/$2" -print0; }
 sources() { files "$1" '.*\.\(c\|h\|cu\|cuh\|cl\|clh\|sh\|py\)'; }
 
+functions() { files "$1" '\(.*\.\(c\|h\|cu\|cuh\|sh\)\|ci/.*\)'; }
+
 # faults ROOT: prints a line for each broken rule.
 faults() {
     sources "$1" | xargs -0 grep -nE '^/\* ?-{4}' | grep -v '\*/$' |
         sed "s#^$1/##; s#\$#: the section rule is longer than its line#"
     sources "$1" | xargs -0 awk -v skip=$((${#1} + 2)) 'FNR == 801 { print substr(FILENAME, skip) ": more than 800 lines" }'
+    functions "$1" | xargs -0 awk -v skip=$((${#1} + 2)) '
+        FNR == 1 { first = 0 }
+        !first && /\) \{$/ { first = FNR }
+        first && /^}/ {
+            if (FNR - first >= 60) print substr(FILENAME, skip) ":" first ": a function of more than 60 lines"
+            first = 0
+        }'
     files "$1" 'README\.md' | xargs -0 awk -v skip=$((${#1} + 2)) -v top="$1/README.md" '
         FNR == 1 { words = 0; lines = FILENAME == top ? 200 : 110; limit = FILENAME == top ? 2500 : 1700 }
         FNR == lines + 1 { print substr(FILENAME, skip) ": more than " lines " lines" }
@@ -38,12 +47,17 @@ printf '/* ---- Also broken\n * ---- */\n' >planted/other/b.cuh
 printf '/* ---- Not a source ----\n */\n' >planted/build/c.c
 seq 801 >planted/room/long.h
 seq 800 >planted/room/short.h
+# body LINES: a function of so many lines.
+body() { seq -f '    int x%.0f;' "$(($1 - 2))" | sed '1i int f(int a,\n      int b) {'; echo '}'; }
+{ body 60; body 61; } >planted/room/functions.c
+mkdir planted/ci
+body 61 >planted/ci/script
 seq 111 >planted/room/README.md
 seq 110 >planted/other/README.md
 seq 200 >planted/README.md
 mkdir planted/wide
 seq 1701 | xargs >planted/wide/README.md
-expected="other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/long.h: wide/README.md:"
+expected="ci/script:2: other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/functions.c:63: room/long.h: wide/README.md:"
 [ "$(faults "$PWD/planted" | cut -d ' ' -f 1 | LC_ALL=C sort | xargs)" = "$expected" ] ||
     fail "the search found: $(faults "$PWD/planted")"
 finish

@@ -178,7 +178,7 @@ static p2p_status query_nchw16c_gpu(const p2p_op *op) {
 static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
     bool adds = op->accumulate && op->kind != P2P_KIND_axpby && op->kind != P2P_KIND_copy;
     for (int i = 0; adds && i < P2P_MAX_OPERANDS; i++)
-        if (op->accumulate >> i & 1 && op->t[i].type == P2P_TYPE_bf16)
+        if (p2p_op_accumulates(op, i) && op->t[i].type == P2P_TYPE_bf16)
             return host->fail(P2P_UNSUPPORTED, "sums are rounded once: no addition to bf16");
     if (op->merged) return host->fail(P2P_UNSUPPORTED, "statistics have a kernel of their own");
     if (op->act == P2P_ACT_tanh) return host->fail(P2P_UNSUPPORTED, "no tanh in other kernels");

@@ -24,11 +24,6 @@ static int size(const char *path) {
     return 0;
 }
 
-static int sample(const image *picture, size_t index) {
-    return picture->bits == 8 ? ((const uint8_t *)picture->pixels)[index]
-                              : ((const uint16_t *)picture->pixels)[index];
-}
-
 /* The largest difference in units of 1/255, or the mean as the L1 loss defines it. */
 static int difference(const char *first, const char *second, bool mean) {
     image a, b;
@@ -42,7 +37,7 @@ static int difference(const char *first, const char *second, bool mean) {
     double sum = 0;
     const size_t samples = (size_t)a.width * (size_t)a.height * (size_t)a.channels;
     for (size_t i = 0; i < samples; i++) {
-        const int d = abs(sample(&a, i) - sample(&b, i));
+        const int d = abs(image_sample(&a, i) - image_sample(&b, i));
         if (d > most) most = d;
         sum += d;
     }

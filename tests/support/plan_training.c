@@ -4,6 +4,7 @@
 #include "plan/session.h"
 
 #include <math.h>
+#include <string.h>
 
 const plan_net plan_training_net = {.in = 3, .out = 3, .filters = 4};
 
@@ -53,4 +54,9 @@ double plan_training_distance(const plan_training *a, const plan_training *b) {
             most = fmax(most, difference(a->losses[s][l], b->losses[s][l]));
     for (int64_t i = 0; i < a->count; i++) most = fmax(most, difference(a->parameters[i], b->parameters[i]));
     return most;
+}
+
+bool plan_training_equal(const plan_training *a, const plan_training *b) {
+    return a->count == b->count && memcmp(a->losses, b->losses, sizeof a->losses) == 0 &&
+           memcmp(a->parameters, b->parameters, (size_t)a->count * sizeof *a->parameters) == 0;
 }

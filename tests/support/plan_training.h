@@ -30,5 +30,7 @@ p2p_status plan_train(const char *backend, int first, int replicas, bool sync,
 /* The largest difference of losses and parameters, relative to values above 1; infinite if their numbers
  * of parameters differ. Of losses as many steps count as `a` has. */
 double plan_training_distance(const plan_training *a, const plan_training *b);
+/* Whether losses and parameters have the same bits. */
+bool plan_training_equal(const plan_training *a, const plan_training *b);
 
 #endif

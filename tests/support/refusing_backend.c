@@ -26,10 +26,6 @@ static p2p_status device_open(int index, p2p_be_device **device) {
     return reference->device_open(0, device);
 }
 
-static bool is_norm(const p2p_op *op) {
-    return op->kind >= P2P_KIND_norm_stats && op->kind <= P2P_KIND_norm_bwd_apply;
-}
-
 static bool has_unfused(const p2p_op *op) {
     return op->kind == P2P_KIND_conv_fwd && op->stride == 3 && op->t[P2P_AT_conv_fwd_w].h == 5 &&
            !op->t[P2P_AT_conv_fwd_bias].n && op->act == P2P_ACT_none && !op->accumulate;
@@ -38,13 +34,13 @@ static bool has_unfused(const p2p_op *op) {
 static bool has_optional(const p2p_op *op) {
     const bool conv = op->kind == P2P_KIND_conv_fwd || op->kind == P2P_KIND_conv_bwd_data;
     if (conv && (op->t[P2P_AT_conv_fwd_bias].n || op->act != P2P_ACT_none)) return true;
-    if (is_norm(op) && (op->act != P2P_ACT_none || op->act2 != P2P_ACT_none)) return true;
-    if (is_norm(op) && (op->merged || op->dropout > 0)) return true;
+    if (p2p_op_is_norm(op) && (op->act != P2P_ACT_none || op->act2 != P2P_ACT_none)) return true;
+    if (p2p_op_is_norm(op) && (op->merged || op->dropout > 0)) return true;
     return op->accumulate && op->kind != P2P_KIND_axpby;
 }
 
 static bool has_one_fusion(const p2p_op *op) {
-    return is_norm(op) && op->merged && op->dropout > 0;
+    return p2p_op_is_norm(op) && op->merged && op->dropout > 0;
 }
 
 static bool has_a_shape(const p2p_op *op) {

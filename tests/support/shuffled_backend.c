@@ -1,6 +1,8 @@
 /* Queues of commands over the reference's table. See shuffled_backend.h. */
 #include "shuffled_backend.h"
 
+#include "wrapped_device.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ typedef struct shuffled_recording {
 } shuffled_recording;
 
 typedef struct {
-    p2p_be_device *inner;
+    p2p_be_device *inner; /* first, for wrapped_device.h */
     command *queue;
     int first, count, capacity;
     bool *complete; /* per ticket */
@@ -283,14 +285,6 @@ static p2p_status device_open(int index, p2p_be_device **device) {
     return P2P_OK;
 }
 
-static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
-    return reference->device.buffer_create(device_of(device)->inner, bytes, buffer);
-}
-
-static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    reference->device.buffer_destroy(device_of(device)->inner, buffer);
-}
-
 static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
     return add(device_of(device), (command){.kind = COMMAND_WRITE, .to = to, .source = from, .bytes = bytes});
 }
@@ -302,10 +296,6 @@ static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to,
 
 static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
     return add(device_of(device), (command){.kind = COMMAND_COPY, .from = from, .to = to, .bytes = bytes});
-}
-
-static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
-    return reference->device.op_query(device_of(device)->inner, op, answer);
 }
 
 static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
@@ -435,23 +425,21 @@ const p2p_module *shuffled_module(uint32_t abi, const p2p_host *services) {
         .device_info = reference->device_info,
         .device_open = device_open,
         .comm_open = comm_open,
-        .device = {.close = device_close,
-                   .buffer_create = buffer_create,
-                   .buffer_destroy = buffer_destroy,
-                   .buffer_write = buffer_write,
-                   .buffer_read = buffer_read,
-                   .buffer_copy = buffer_copy,
-                   .op_query = op_query,
-                   .op_create = op_create,
-                   .op_run = op_run,
-                   .op_destroy = op_destroy,
-                   .submit = submit,
-                   .wait = wait,
-                   .order = order,
-                   .record_begin = record_begin,
-                   .record_end = record_end,
-                   .recording_run = recording_run,
-                   .recording_destroy = recording_destroy},
+        .device = wrapped_device_table(reference),
         .comm = {.close = comm_close, .query = comm_query, .all_reduce = start, .broadcast = start}};
+    module.device.close = device_close;
+    module.device.buffer_write = buffer_write;
+    module.device.buffer_read = buffer_read;
+    module.device.buffer_copy = buffer_copy;
+    module.device.op_create = op_create;
+    module.device.op_run = op_run;
+    module.device.op_destroy = op_destroy;
+    module.device.submit = submit;
+    module.device.wait = wait;
+    module.device.order = order;
+    module.device.record_begin = record_begin;
+    module.device.record_end = record_end;
+    module.device.recording_run = recording_run;
+    module.device.recording_destroy = recording_destroy;
     return &module;
 }

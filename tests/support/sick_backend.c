@@ -33,12 +33,8 @@ static p2p_status device_open(int index, p2p_be_device **device) {
     return reference->device_open(index % 4, device);
 }
 
-static bool is_norm(const p2p_op *op) {
-    return op->kind >= P2P_KIND_norm_stats && op->kind <= P2P_KIND_norm_bwd_apply;
-}
-
 static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
-    if (opened == SICK_REFUSES && (op->kind == P2P_KIND_dropout || (is_norm(op) && op->dropout > 0)))
+    if (opened == SICK_REFUSES && (op->kind == P2P_KIND_dropout || (p2p_op_is_norm(op) && op->dropout > 0)))
         return host->fail(P2P_UNSUPPORTED, "sick: it drops nothing");
     return reference->device.op_query(device, op, answer);
 }

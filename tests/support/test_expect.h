@@ -19,6 +19,13 @@
             fail_msg("the message is \"%s\" and lacks \"%s\"", p2p_message(), fragment);                     \
     } while (0)
 
+/* The last failure's hint contains `fragment`. */
+#define HINT_HAS(fragment)                                                                                   \
+    do {                                                                                                     \
+        if (!strstr(p2p_message_hint(), fragment))                                                           \
+            fail_msg("the hint is \"%s\" and lacks \"%s\"", p2p_message_hint(), fragment);                   \
+    } while (0)
+
 /* The expression fails with this code, and with a message that contains `fragment`. */
 #define REFUSED(expression, code, fragment)                                                                  \
     do {                                                                                                     \

@@ -104,6 +104,11 @@ uint8_t *test_file_read(const char *path, size_t *size) {
     return bytes;
 }
 
+bool test_is_there(const char *path) {
+    struct stat about;
+    return lstat(path, &about) == 0;
+}
+
 void test_folder_add(const char *path) {
     require(mkdir(path, 0777) == 0, "make", path);
 }

@@ -3,6 +3,7 @@
 #ifndef P2P_TEST_FILES_H
 #define P2P_TEST_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ void test_file_write(const char *path, const void *bytes, size_t size);
 
 /* Reads a file; the caller frees the result. */
 uint8_t *test_file_read(const char *path, size_t *size);
+
+/* Whether the path names anything, also a link that leads nowhere. */
+bool test_is_there(const char *path);
 
 /* Makes a folder whose parent exists. */
 void test_folder_add(const char *path);

@@ -19,7 +19,8 @@ int threaded_arrived(void);
 /* Every op_create of the devices whose bits are set fails, with a message and a hint that have the device's
  * number. */
 void threaded_fail_create(unsigned devices);
-/* The number of threads that have called op_create since the last call of this. At most 64 are told apart. */
+/* The number of threads that have called op_create since the last call of this. At most 64 are distinguished.
+ */
 int threaded_creators(void);
 /* How often a thread entered a device that another one was in. */
 int threaded_collisions(void);

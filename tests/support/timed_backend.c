@@ -2,6 +2,7 @@
 #include "timed_backend.h"
 
 #include "p2p_op.h"
+#include "test_clock.h"
 #include "wrapped_device.h"
 
 #include <stdlib.h>
@@ -45,10 +46,7 @@ void timed_set_real(bool real) {
 /* ---- The clock ---------------------------------------------------------------------------------------- */
 
 double timed_clock(void) {
-    struct timespec now;
-    if (!is_real) return pretend;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    return is_real ? test_clock() : pretend;
 }
 
 static void sleep_until(double then) {
@@ -139,10 +137,6 @@ static p2p_status order(p2p_be_device *device, p2p_ticket after) {
 }
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
-
-static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
-    return reference->device.op_query(device_of(device)->inner, op, answer);
-}
 
 static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                             p2p_binding scratch, p2p_be_op **created) {
@@ -253,7 +247,6 @@ const p2p_module *timed_module(uint32_t abi, const p2p_host *services) {
                                    .broadcast = start,
                                    .waited = waited}};
     module.device.close = device_close;
-    module.device.op_query = op_query;
     module.device.op_create = op_create;
     module.device.op_run = op_run;
     module.device.op_destroy = op_destroy;

@@ -35,6 +35,10 @@ static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
     return table->wait(inner(device), ticket);
 }
 
+static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
+    return table->op_query(inner(device), op, answer);
+}
+
 p2p_device_table wrapped_device_table(const p2p_module *reference) {
     table = &reference->device;
     return (p2p_device_table){.buffer_create = buffer_create,
@@ -42,6 +46,7 @@ p2p_device_table wrapped_device_table(const p2p_module *reference) {
                               .buffer_write = buffer_write,
                               .buffer_read = buffer_read,
                               .buffer_copy = buffer_copy,
+                              .op_query = op_query,
                               .submit = submit,
                               .wait = wait};
 }

@@ -5,8 +5,8 @@
 
 #include "p2p_backend.h"
 
-/* Buffers and tickets, for a double's own table, in which it replaces what it does otherwise. `reference` is
- * borrowed until the process ends. */
+/* Buffers, queries and tickets, for a double's own table, in which it replaces what it does otherwise.
+ * `reference` is borrowed until the process ends. */
 p2p_device_table wrapped_device_table(const p2p_module *reference);
 
 #endif

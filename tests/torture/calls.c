@@ -41,8 +41,8 @@ bool call_class_is_memory(call_class call) {
 #define LASTING(call, code)                                                                                  \
     { CALL_##call, #code "+", FAULT_ERROR, code, true }
 
-/* ENOENT and ELOOP are left out where they cannot be detected by any program: a stat() or an unlink() that
- * does not find a file which is there. brk() is left out because its failure is not an error code; malloc()
+/* ENOENT and ELOOP are left out where no program can detect them: a stat() or an unlink() that does not find
+ * an existing file. brk() is left out because its failure is not an error code; malloc()
  * covers it. */
 const fault faults[] = {
     ERROR(OPEN, EACCES),

@@ -1,6 +1,7 @@
 /* See folders.h. */
 #define _GNU_SOURCE
 #include "folders.h"
+#include "../support/metrics_text.h"
 #include "trace.h"
 
 #include <dirent.h>
@@ -65,22 +66,12 @@ static void write_file(const char *path, const char *bytes, size_t size) {
     if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) die("can't write %s", path);
 }
 
-/* Removes times and measured rates from the log, in place; returns the new size. */
-static size_t remove_rates(char *text) {
-    static const char measured[] = ",\"time\":"; /* the first of them */
-    char *to = text;
-    for (const char *from = text; *from;) {
-        if (strncmp(from, measured, strlen(measured)) == 0) from += strcspn(from, "}");
-        *to++ = *from++;
-    }
-    return (size_t)(to - text);
-}
-
 bool file_equal(const char *a, const char *b) {
     size_t sizes[2];
     char *bytes[2] = {read_file(a, &sizes[0]), read_file(b, &sizes[1])};
     const char *suffix = strrchr(a, '.');
-    for (int i = 0; i < 2 && suffix && strcmp(suffix, ".jsonl") == 0; i++) sizes[i] = remove_rates(bytes[i]);
+    for (int i = 0; i < 2 && suffix && strcmp(suffix, ".jsonl") == 0; i++)
+        sizes[i] = metrics_remove_rates(bytes[i]);
     const bool equal = sizes[0] == sizes[1] && memcmp(bytes[0], bytes[1], sizes[0]) == 0;
     free(bytes[0]);
     free(bytes[1]);

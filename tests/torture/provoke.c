@@ -17,6 +17,7 @@
  * in Markdown.
  */
 #define _GNU_SOURCE
+#include "../support/test_clock.h"
 #include "cases.h"
 #include "folders.h"
 
@@ -261,12 +262,6 @@ static void print_table(const case_list *list, const shared_results *shared) {
 
 /* ---- Main --------------------------------------------------------------------------------------------- */
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static int run_given(options *o) {
     int failures = 0;
     for (size_t i = 0; i < o->given.count; i++) {
@@ -287,13 +282,13 @@ static int run_given(options *o) {
 static int run_sweep(options *o) {
     case_list list;
     printf("seed %" PRIu64 "\n", o->sweep.seed);
-    const double begun = seconds();
+    const double begun = test_clock();
     cases_select(&o->target, &o->sweep, &list);
-    const double selected = seconds();
+    const double selected = test_clock();
     printf("%zu cases, selected in %.1f s\n", list.count, selected - begun);
     shared_results *shared = share(list.count);
     run_jobs(o, &list, shared);
-    const double taken = seconds() - selected;
+    const double taken = test_clock() - selected;
     const tally all = tally_row(&list, shared, NULL);
     print_table(&list, shared);
     printf("\n%zu faults provoked, %zu not survived; seed %" PRIu64 "; %.0f s, %.1f cases per second\n",

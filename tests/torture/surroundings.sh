@@ -20,7 +20,7 @@ translating=(translate --model whole --device "$device" --force pictures)
 
 provoked=0 complete=0 repaired=0 lost=0
 
-# complete_run OUT, complete_drawing OUT: whether all files are there, with equal bytes.
+# complete_run OUT, complete_drawing OUT: whether all files exist, with equal bytes.
 complete_run() {
     local file
     for file in generator.safetensors discriminator.safetensors config.json best/generator.safetensors best/best.json \

@@ -54,7 +54,7 @@ typedef struct {
                       */
 } trace_command;
 
-/* Whether this machine lets a process trace another; some containers forbid it. */
+/* Whether a process may trace another on this machine; some containers forbid it. */
 bool trace_is_possible(void);
 
 /* Runs the program untraced. */

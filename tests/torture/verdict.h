@@ -29,7 +29,7 @@ typedef struct {
 /* In the current folder, which subjects_prepare() has filled. */
 void case_run(const torture_target *target, const torture_case *one, verdict *result);
 
-/* "train write 17 ENOSPC". Returns false if the text is none. */
+/* "train write 17 ENOSPC". Returns false if the text is not a case. */
 bool case_parse(const char *text, torture_case *one);
 void case_print(const torture_case *one, char *text, size_t size);
 

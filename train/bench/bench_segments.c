@@ -24,7 +24,7 @@ static void keep_least(bench_segments *segments) {
     segment->seconds = fmin(segment->seconds, segments->seconds);
 }
 
-/* Goes on to the next segment, unless the operation belongs to the present one. */
+/* Moves to the next segment, unless the operation belongs to the current one. */
 static p2p_status go_on(bench_segments *segments, int needed) {
     const bool same = segments->at >= 0 && !segments->ended && segments->of[segments->at].needed == needed;
     if (same) return P2P_OK;

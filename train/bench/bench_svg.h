@@ -36,7 +36,8 @@ svg_box svg_foot(const svg_grid *grid, int line);
 
 /* A grey line of a grid. */
 void svg_line(FILE *out, double x1, double y1, double x2, double y2);
-/* A line of text, in which <, > and & are escaped. `anchor`: "start", "middle" or "end" of it is at x. */
+/* A line of text, in which <, > and & are escaped. `anchor` is the part of it that lies at x: "start",
+ * "middle" or "end". */
 void svg_text(FILE *out, double x, double y, const char *anchor, const char *text);
 
 #endif

@@ -102,6 +102,13 @@ p2p_status sys_file_remove(const char *path);
  * written, P2P_UNREADABLE if it can't be copied. */
 p2p_status sys_file_rename(const char *from, const char *to);
 
+/* Rename a damaged file to its path with the suffix SYS_DAMAGED, so that it is not taken for an intact one.
+ * The caller frees *aside, the new path. */
+#define SYS_DAMAGED ".damaged"
+p2p_status sys_file_set_aside(char **aside, const char *path);
+/* That path alone. The caller frees *aside. */
+p2p_status sys_path_aside(char **aside, const char *path);
+
 /* Remove an empty folder. P2P_OK if it does not exist or is not empty. A symbolic link stays as it is: it is
  * a person's, who put the folder elsewhere. */
 p2p_status sys_folder_remove(const char *path);

@@ -14,7 +14,7 @@ enum { LINE_BYTES = PATH_MAX + 256, PATH_BYTES = 2 * PATH_MAX };
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static FILE *open_below(const char *root, const char *path) {
+FILE *sys_open_below(const char *root, const char *path) {
     char whole[PATH_BYTES];
     const int length = snprintf(whole, sizeof whole, "%s%s", root, path);
     return length > 0 && (size_t)length < sizeof whole ? fopen(whole, "re") : NULL;
@@ -24,7 +24,7 @@ static FILE *open_below(const char *root, const char *path) {
 static void read_field(const char *root, const char *path, const char *label, char *value, size_t size) {
     static const char around[] = " \t\n\":";
     char line[LINE_BYTES];
-    FILE *file = open_below(root, path);
+    FILE *file = sys_open_below(root, path);
     value[0] = '\0';
     while (file && fgets(line, sizeof line, file)) {
         if (strncmp(line, label, strlen(label)) != 0) continue;
@@ -154,7 +154,7 @@ static char *library_of(char *line) {
 /* The lines of a library follow each other. */
 p2p_status sys_libraries_visit(void (*visit)(void *context, const char *path), void *context) {
     char line[LINE_BYTES], last[LINE_BYTES] = "";
-    FILE *file = open_below("", "/proc/self/maps");
+    FILE *file = sys_open_below("", "/proc/self/maps");
     while (file && fgets(line, sizeof line, file)) {
         const char *path = library_of(line);
         if (!path || strcmp(path, last) == 0) continue;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct {
     char system[192];    /* "Debian GNU/Linux 12 (bookworm)" */
@@ -15,6 +16,9 @@ typedef struct {
     char processor[192]; /* its model */
     uint64_t memory_bytes;
 } sys_machine;
+
+/* Opens root + path for reading; NULL if that fails. */
+FILE *sys_open_below(const char *root, const char *path);
 
 void sys_machine_describe(sys_machine *machine);
 /* The same with the files of /proc and /etc below `root`, for tests. */

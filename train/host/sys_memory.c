@@ -5,6 +5,7 @@
  * allocated here but a line.
  */
 #include "sys.h"
+#include "sys_machine.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -25,13 +26,6 @@ static uint64_t left_of(uint64_t limit, uint64_t used) {
     return limit > used ? limit - used : 0;
 }
 
-/* Open root + path for reading; NULL if that fails. */
-static FILE *open_below(const char *root, const char *path) {
-    char whole[PATH_BYTES];
-    int length = snprintf(whole, sizeof whole, "%s%s", root, path);
-    return length > 0 && (size_t)length < sizeof whole ? fopen(whole, "re") : NULL;
-}
-
 /* ---- The machine -------------------------------------------------------------------------------------- */
 
 /* The number after `name` at the start of a line of the file. */
@@ -46,7 +40,7 @@ static bool read_field(FILE *file, const char *name, uint64_t *value) {
 
 static void read_machine(const char *root, sys_memory *least) {
     uint64_t kib;
-    FILE *file = open_below(root, "/proc/meminfo");
+    FILE *file = sys_open_below(root, "/proc/meminfo");
     if (!file) return;
     if (read_field(file, "MemAvailable:", &kib) && kib < UINT64_MAX / 1024)
         take_least(least, kib * 1024, "is available on this machine");
@@ -70,7 +64,7 @@ static const group_version version_2 = {"/sys/fs/cgroup", "memory.max", "memory.
 static bool read_number(const char *root, const char *folder, const char *name, uint64_t *value) {
     char path[PATH_BYTES];
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) return false;
-    FILE *file = open_below(root, path);
+    FILE *file = sys_open_below(root, path);
     if (!file) return false;
     bool found = fscanf(file, "%" SCNu64, value) == 1;
     fclose(file);
@@ -82,7 +76,7 @@ static uint64_t read_cached(const char *root, const char *folder, const group_ve
     char path[PATH_BYTES];
     uint64_t inactive = 0, active = 0;
     if (snprintf(path, sizeof path, "%s/memory.stat", folder) >= (int)sizeof path) return 0;
-    FILE *file = open_below(root, path);
+    FILE *file = sys_open_below(root, path);
     if (!file) return 0;
     if (!read_field(file, version->inactive, &inactive)) inactive = 0;
     if (!read_field(file, version->active, &active)) active = 0;
@@ -116,7 +110,7 @@ static void read_groups(const char *root, const char *path, const group_version 
 /* A line of /proc/self/cgroup is number:controllers:path; number 0 is version 2. */
 static void read_all_groups(const char *root, sys_memory *least) {
     char line[PATH_BYTES];
-    FILE *file = open_below(root, "/proc/self/cgroup");
+    FILE *file = sys_open_below(root, "/proc/self/cgroup");
     if (!file) return;
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Append the last name of `path`, which does not exist, to the folder that holds it. Owns `folder`. */
+/* Append a name that does not exist to the real path of its folder. Takes ownership of `folder`. */
 static p2p_status append_absent(char *folder, const char *name, char **real) {
     if (strcmp(name, ".") == 0) {
         *real = folder;
@@ -30,7 +30,7 @@ static p2p_status append_absent(char *folder, const char *name, char **real) {
 p2p_status sys_path_real(char **real, const char *path) {
     *real = realpath(path, NULL);
     if (*real != NULL) return P2P_OK;
-    /* Without this, a current folder that was removed would be looked for in itself. */
+    /* The parent of "." is ".": without this check, a removed current folder would recurse without end. */
     const bool nowhere = strcmp(path, ".") == 0;
     if (nowhere || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
         return p2p_fail(P2P_UNREADABLE, "can't look up %s: %s", path, strerror(errno));
@@ -48,7 +48,7 @@ p2p_status sys_path_real(char **real, const char *path) {
     return status;
 }
 
-/* Owns both. */
+/* Takes ownership of `folder` and `real`. */
 static p2p_status compare_real(char *folder, char *real, const char *name, const char *path) {
     const size_t length = strlen(folder);
     const char *rest = strncmp(real, folder, length) == 0 ? real + length : "";

@@ -90,6 +90,11 @@ size_t image_bytes(const image *picture) {
     return (size_t)picture->width * (size_t)picture->height * image_pixel_bytes(image_format_of(picture));
 }
 
+int image_sample(const image *picture, size_t index) {
+    return picture->bits == 8 ? ((const uint8_t *)picture->pixels)[index]
+                              : ((const uint16_t *)picture->pixels)[index];
+}
+
 image_view image_view_of(const image *picture) {
     return (image_view){.width = picture->width,
                         .height = picture->height,

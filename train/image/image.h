@@ -76,6 +76,8 @@ void image_free(image *picture); /* sets it to {0}; no effect on {0} */
 
 image_format image_format_of(const image *picture);
 size_t image_bytes(const image *picture); /* of all its pixels */
+/* The value of sample `index`, in the order in which they are stored. */
+int image_sample(const image *picture, size_t index);
 image_view image_view_of(const image *picture);
 image_format image_view_format(image_view view);
 

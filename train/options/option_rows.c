@@ -19,7 +19,11 @@ enum {
     RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* commands that open a device */
     MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
-#define MAX_COUNT 2147483647.0
+#define MAX_COUNT      2147483647.0
+#define LONGEST_LINE   100000    /* pixels of a drawn line */
+#define MAX_PIXELS     268435456 /* of a picture: IMAGE_MAX_MEGAPIXELS */
+#define TEXT(number)   #number
+#define TEXT_OF(macro) TEXT(macro)
 #define HEADING(text)                                                                                        \
     { .name = text, .kind = KIND_HEADING }
 
@@ -39,7 +43,7 @@ const option_row option_rows[] = {
      "format of pictures written into a folder"},
     {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist; test: also remove pictures of an earlier test"},
     {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, BINDING, 0, 0, NULL, "PATH",
-     "start from these weights: a safetensors file, or the folder of a training"},
+     "start from these weights: a safetensors file, or the folder of a training, whose newest generator is used"},
     {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, BINDING, 0, 0, NULL, "PATH",
      "start from these weights: a safetensors file, or the folder of a training"},
     {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
@@ -58,7 +62,7 @@ const option_row option_rows[] = {
      "which half is the input: A is the left one; test: for models whose file does not record it"},
     {"pairs", 0, KIND_CHOICE, AT(pairs), TRAIN | TEST | PAIRS, KEPT, 0, 0, "auto", "auto|side-by-side|two-folders",
      "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape"},
-    {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST | PAIRS, BINDING, 4, 4096, "256", "N",
+    {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST | PAIRS, BINDING, 4, SETTINGS_MAX_SIDE, "256", "N",
      "test: default from the model; pairs: what pictures are first resized to, only if given; others: side of the square "
      "images of the networks"},
     {"load-size", 0, KIND_COUNT, AT(load_size), TRAIN, BINDING, 4, 8192, NULL, "N",
@@ -67,7 +71,7 @@ const option_row option_rows[] = {
      "threads that load pictures ahead (default: half of the processors, at most 8; pairs: all); changes no result"},
     {"on-bad-image", 0, KIND_CHOICE, AT(on_bad_image), TRAIN | USE | PAIRS, KEPT, 0, 0, "stop", "stop|skip",
      "at an unusable pair or picture: stop with its name, or leave it out and report the number left out"},
-    {"max-pixels", 0, KIND_COUNT, AT(max_pixels), TRAIN | USE | PAIRS, NOT_KEPT, 1, 268435456, "268435456", "N",
+    {"max-pixels", 0, KIND_COUNT, AT(max_pixels), TRAIN | USE | PAIRS, NOT_KEPT, 1, MAX_PIXELS, TEXT_OF(MAX_PIXELS), "N",
      "the largest picture that is read, in pixels; larger ones are unusable"},
     {"memory", 0, KIND_BYTES, AT(memory), TRAIN | USE | PAIRS, NOT_KEPT, 1048576, 9e15, NULL, "SIZE",
      "memory for the pictures that are read at once, such as 500M or 4G (default: half of what is free); those that "
@@ -90,9 +94,9 @@ const option_row option_rows[] = {
      "the published training whose defaults are used; p2p help presets shows them"},
     {"generator", 0, KIND_TEXT, AT(generator), MODEL, BINDING, 0, 0, "auto", "NAME",
      "unet_256, unet_128, or the U-Net's number of levels; auto: as many as --size allows, at most 8"},
-    {"ngf", 0, KIND_COUNT, AT(ngf), MODEL, BINDING, 1, 1024, "64", "N",
+    {"ngf", 0, KIND_COUNT, AT(ngf), MODEL, BINDING, 1, SETTINGS_MAX_FILTERS, "64", "N",
      "filters of the generator's first layer"},
-    {"ndf", 0, KIND_COUNT, AT(ndf), MODEL, BINDING, 1, 1024, "64", "N",
+    {"ndf", 0, KIND_COUNT, AT(ndf), MODEL, BINDING, 1, SETTINGS_MAX_FILTERS, "64", "N",
      "filters of the discriminator's first layer"},
     {"d-net", 0, KIND_CHOICE, AT(d_net), MODEL, BINDING, 0, 0, "patch", "patch|pixel",
      "the discriminator judges overlapping patches, or each pixel by itself"},
@@ -122,7 +126,7 @@ const option_row option_rows[] = {
     HEADING("Training"),
     {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, SETTINGS_MAX_BATCH, "1", "N",
      "pairs per step and device; translate and test: pictures computed at once on each, which changes no result"},
-    {"grad-accumulate", 0, KIND_COUNT, AT(grad_accumulate), TRAIN | PLAN | BENCH, BINDING, 1, 64, "1", "N",
+    {"grad-accumulate", 0, KIND_COUNT, AT(grad_accumulate), TRAIN | PLAN | BENCH, BINDING, 1, SETTINGS_MAX_SHARES, "1", "N",
      "each device computes N batches one after the other before an update, which is that of N times as many devices"},
     {"sync-norm", 0, KIND_FLAG, AT(sync_norm), TRAIN | PLAN | BENCH, BINDING, 0, 0, NULL, NULL,
      "batch normalisation over the images of all devices, so that several devices compute what one with the whole batch "
@@ -186,7 +190,7 @@ const option_row option_rows[] = {
     {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
      "one may be named more than once; tune: one (default of doctor: every one that can be used, without the reference)"},
-    {"gpus", 0, KIND_COUNTS, AT(gpu_counts), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
+    {"gpus", 0, KIND_COUNTS, AT(gpu_counts), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, SETTINGS_MAX_DEVICES, NULL, "N",
      "the first N devices of the best one's backend and type, GPUs of one name and memory, CPUs too where there is nothing "
      "else; bench: also a list such as 1,2,4, measured one after the other, of --device if it is given"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "auto", "auto|fp32|tf32|bf16",
@@ -235,7 +239,7 @@ const option_row option_rows[] = {
      "edges: standard deviation of the Gaussian, in pixels; more draws fewer lines"},
     {"detail", 0, KIND_REAL, AT(detail), PAIRS, NOT_KEPT, 0, 1, "0.2", "X",
      "edges: the share of the steepest places with which lines begin; more draws more lines"},
-    {"shortest", 0, KIND_COUNT, AT(shortest), PAIRS, NOT_KEPT, 0, 100000, "10", "N",
+    {"shortest", 0, KIND_COUNT, AT(shortest), PAIRS, NOT_KEPT, 0, LONGEST_LINE, "10", "N",
      "edges: lines of fewer pixels are left out"},
     {"factor", 0, KIND_COUNT, AT(factor), PAIRS, NOT_KEPT, 2, 64, "4", "N",
      "lowres: A has one of N x N pixels, and is enlarged again"},
@@ -244,7 +248,7 @@ const option_row option_rows[] = {
     {"json", 0, KIND_TEXT, AT(json_file), PAIRS, NOT_KEPT, 0, 0, NULL, "FILE", "check: also write the table as JSON"},
 
     HEADING("Other"),
-    {"count", 'n', KIND_COUNT, AT(count), SAMPLE | TEST, NOT_KEPT, 1, 100000, "40", "N",
+    {"count", 'n', KIND_COUNT, AT(count), SAMPLE | TEST, NOT_KEPT, 1, SETTINGS_MAX_PAIRS, "40", "N",
      "test: take the first N pairs only, not all; sample-data: pairs in train/"},
     {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES | DOCTOR, NOT_KEPT, 0, 0, NULL, NULL,
      "log the decisions of the planner and the device"},

@@ -30,9 +30,15 @@ enum {
 };
 
 enum {
-    SETTINGS_MAX_ROWS = 128,   /* at least as many as the table has rows */
-    SETTINGS_MAX_BATCH = 4096, /* the largest --batch */
-    SETTINGS_MAX_COUNTS = 8    /* numbers in a list */
+    SETTINGS_MAX_ROWS = 128, /* at least as many as the table has rows */
+    /* The largest values of options that other code limits too. */
+    SETTINGS_MAX_BATCH = 4096,   /* --batch */
+    SETTINGS_MAX_SIDE = 4096,    /* --size */
+    SETTINGS_MAX_FILTERS = 1024, /* --ngf, --ndf */
+    SETTINGS_MAX_SHARES = 64,    /* --grad-accumulate */
+    SETTINGS_MAX_DEVICES = 64,   /* --gpus */
+    SETTINGS_MAX_PAIRS = 100000, /* --count */
+    SETTINGS_MAX_COUNTS = 8      /* numbers in a list */
 };
 
 /* Whole numbers, in ascending order. */
@@ -90,7 +96,7 @@ void settings_free(settings *all);
 json_t *settings_value_to_json(const settings *all, const char *option);
 
 /* Give an option, named without dashes, the value of this text, as if it were recorded: settings_given()
- * stays as it is. P2P_USAGE if it is not a value of the option. */
+ * does not change. P2P_USAGE if it is not a value of the option. */
 p2p_status settings_set(settings *all, const char *option, const char *value);
 
 /* Whether the option, named without dashes, was on the command line. */

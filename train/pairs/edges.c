@@ -18,7 +18,7 @@ enum {
 enum { NOTHING, WEAK, LINE, SEEN };
 
 static const float STEEPEST = 181, /* above every gradient: 127.5 along each axis */
-    FLATTEST = 0.5,                /* gradients below are rounding of the samples */
+    FLATTEST = 0.5,                /* smaller gradients are rounding errors of the samples */
     LOW = 0.4F;                    /* the low threshold as a share of the high one */
 
 typedef struct {
@@ -122,8 +122,8 @@ static float steepness_at(const edge_work *work, float x, float y) {
                    y - (float)top);
 }
 
-/* Whether the steepness has a maximum here along the gradient: a pixel away it is less. Of two equal ones the
- * first counts. */
+/* Whether the steepness has a maximum here along the gradient: it is smaller one pixel away, in both
+ * directions. Of two equal pixels the first against the gradient counts. */
 static bool is_maximum(const edge_work *work, int x, int y) {
     const size_t at = place(work, x, y);
     const float steepness = work->steepness[at];

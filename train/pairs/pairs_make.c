@@ -104,7 +104,7 @@ static p2p_status check_distinct(const pairs_run *run) {
     return status;
 }
 
-/* Drop the tasks whose result is there. `known`: whether an earlier run of this command has made it. */
+/* Drop the tasks whose result exists. `known`: whether an earlier run of this command has made it. */
 static p2p_status keep_made(pairs_run *run, bool known) {
     size_t left = 0;
     p2p_status status = P2P_OK;

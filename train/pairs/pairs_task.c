@@ -111,7 +111,7 @@ static p2p_status check_equal(const pairs_task *task) {
     return p2p_hint(P2P_INPUT, "--size N makes both N x N; --on-bad-image skip leaves such pairs out");
 }
 
-/* The most memory of a task: everything is counted as if it were there at once. */
+/* The most memory of a task: everything is counted as if it existed at once. */
 static uint64_t task_bytes(const settings *all, const pairs_operation *operation, const pairs_task *task) {
     const image_header *first = &task->facts[0].header;
     image_header part = *first;

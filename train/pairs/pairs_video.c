@@ -1,5 +1,5 @@
 /* See pairs_video.h. ffmpeg writes into a hidden folder of OUT, from which complete frames are renamed, the
- * first one last: if it is there, all are. */
+ * first one last: if it exists, all do. */
 #include "pairs_video.h"
 
 #include "data/dataset_identity.h"
@@ -143,7 +143,7 @@ static p2p_status remove_partial(const extraction *run) {
     return status == P2P_OK ? sys_folder_remove(run->partial) : status;
 }
 
-/* A frame that an interrupted run has moved is there with the same bytes. */
+/* A frame that an interrupted run has moved exists with the same bytes. */
 static p2p_status check_same(const char *from, const char *to) {
     char mine[DATASET_HASH_BYTES], other[DATASET_HASH_BYTES];
     P2P_TRY(dataset_hash_file(from, mine));

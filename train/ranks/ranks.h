@@ -1,8 +1,8 @@
 /* The ranks of a run: processes that mpirun or srun has started, and that train together.
  *
- * Each has as many devices. MPI carries data; beside it heartbeats over TCP find a rank that has ended or
- * stopped, and then end all others. Rank 0 alone prints and writes files. Functions take NULL for a process
- * that trains alone, and then do what one rank would.
+ * All have the same number of devices. MPI carries data; beside it heartbeats over TCP find a rank that has
+ * ended or stopped, and then end all others. Rank 0 alone prints and writes files. Functions take NULL for a
+ * process that trains alone, and then do what one rank would.
  */
 #ifndef P2P_RANKS_H
 #define P2P_RANKS_H
@@ -16,7 +16,8 @@
 typedef struct ranks ranks;
 
 /* How many processes were started together, and the rank of this one, as far as its environment shows. 1 and
- * 0 for a process that was started by itself; a size of 0 is not known. P2P_USAGE as ranks_open. */
+ * 0 for a process that was started by itself; a size of 0 means that it is unknown. P2P_USAGE as ranks_open.
+ */
 p2p_status ranks_look(int *size, int *rank);
 
 /* What all ranks must have in common for their exchanges to match. */
@@ -26,8 +27,8 @@ typedef struct {
 } ranks_work;
 
 /* Join the ranks if the process was started under MPI with others, else *opened is NULL. What other ranks
- * than the first print is discarded from then on. The message of a failure has what to install. P2P_USAGE in
- * all ranks if one runs other work or another build of p2p. */
+ * than the first print is discarded from then on. The message of a failure names what to install. P2P_USAGE
+ * in all ranks if one runs other work or another build of p2p. */
 p2p_status ranks_open(const ranks_work *work, ranks **opened);
 /* The same by these functions of MPI, whatever has started the process. */
 p2p_status ranks_open_with(const mpi_table *table, const ranks_work *work, ranks **opened);
@@ -42,8 +43,8 @@ p2p_status ranks_end(ranks *r, p2p_status status);
 _Noreturn void ranks_fail(ranks *r, p2p_status status);
 
 /* Exchange among all ranks whether one has failed, while none waits for another: `status` is each one's. A
- * rank that failed returns its own status, the others P2P_FAILED if there is one; ranks_fail then lets it
- * report. NULL: returns `status`. */
+ * rank that failed returns its own status, the others P2P_FAILED if there is one; ranks_fail of the
+ * others then waits for its message. NULL: returns `status`. */
 p2p_status ranks_agree(ranks *r, p2p_status status);
 /* Whether ranks_agree has found a failure, so that all ranks are at the same place. */
 bool ranks_agreed(const ranks *r);

@@ -1,12 +1,12 @@
-/* Sums of large tensors over all ranks, in pieces of which several are under way. Each element is added in
+/* Sums of large tensors over all ranks, in pieces, of which several are in flight. Each element is added in
  * the order of ranks, from the first to the last, so the sums have the bits of as many devices of one
  * process.
  *
  * Every piece is divided into slices, each of which a rank adds. Where machines have several ranks, which
- * follow each other in number, a rank adds what those of its machine have, to the sums of the machine before:
- * sums go from the first machine to the last, and come back the same way. Through a machine's network go as
- * many bytes as with one rank on each machine, and its ranks share them. Elsewhere each rank adds its slice
- * of all ranks.
+ * follow each other in number, a rank adds the values of all ranks of its machine to the sum from the machine
+ * before: sums travel from the first machine to the last, and return the same way. A machine's network
+ * carries as many bytes as with one rank on each machine, and the ranks of the machine share them. Otherwise
+ * each rank adds its slice of all ranks.
  */
 #ifndef P2P_RANKS_ADD_H
 #define P2P_RANKS_ADD_H

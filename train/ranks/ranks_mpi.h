@@ -35,7 +35,8 @@ void ranks_mpi_send(int channel, int other, const void *bytes, int size);
 void ranks_mpi_receive(int channel, int other, void *bytes, int size);
 /* Whether the channel's transfer has ended. */
 bool ranks_mpi_has_ended(int channel);
-/* Waits until it has. After a failure no transfer of any channel goes on, and all fail. */
+/* Waits until the channel's transfer has ended. After a failure the transfers of all channels stop and fail.
+ */
 p2p_status ranks_mpi_end(int channel);
 /* The number of transfers that have ended so far, and a wait until it is not `seen` any more. */
 uint64_t ranks_mpi_ended(void);

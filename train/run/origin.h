@@ -1,7 +1,7 @@
 /* What decides the results of a training beside its options: the program, the device, the chosen algorithms,
  * the contents of the pairs and of initial weights. Recorded when a training starts, and compared when it is
  * resumed. The run's identity is a hash of it and of the options, so equal trainings have equal identities
- * and equal files, and the files of different ones can be told apart.
+ * and equal files, and the files of different ones can be distinguished.
  */
 #ifndef P2P_ORIGIN_H
 #define P2P_ORIGIN_H

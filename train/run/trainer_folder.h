@@ -55,16 +55,26 @@ p2p_status trainer_hint_older(const trainer *t, p2p_status status);
 typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
 p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
                                   ownership *owner);
+/* The same after all of the file was read, so that damage of its tensors is found too. */
+p2p_status trainer_verify_model(const trainer *t, const char *path, model_file_identity *identity,
+                                ownership *owner);
+/* sys_file_set_aside with a warning, of a damaged file that the checkpoint can't restore. */
+p2p_status trainer_set_aside(const char *path);
 p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership *owner);
 /* *epoch is that of best.json; 0 if it is damaged. */
 p2p_status trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch, ownership *owner);
+
+/* Call handle(t, path) for each file of a folder whose name is `wanted`, until one fails. An absent folder
+ * has none. */
+p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted)(const char *),
+                             p2p_status (*handle)(const trainer *, const char *));
 
 /* P2P_INPUT, with the file's name, if a file under one of a training's names belongs to another training. */
 p2p_status trainer_check_owner(const trainer *t);
 
 /* ---- The state: trainer_restore.c --------------------------------------------------------------------- */
 
-/* Bring the folder to the state of t->at, which was loaded from the newest checkpoint: write models that have
+/* Restore the state t->at of the folder, which was loaded from the newest checkpoint: write models that have
  * another state, and remove what is newer. Without a checkpoint remove everything, because the training
  * starts again. Reports on stderr what was changed, and what can't be restored. */
 p2p_status trainer_restore(trainer *t);
@@ -76,7 +86,7 @@ p2p_status trainer_restore(trainer *t);
  * wanted. */
 p2p_status trainer_keep_best(trainer *t);
 p2p_status trainer_settle_best(trainer *t);
-/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to
+/* Restore OUT/best to the best epoch of t->at, from the kept files if necessary. Adds the removed files to
  * *removed. Reports on stderr what can't be restored. */
 p2p_status trainer_restore_best(trainer *t, int *removed);
 

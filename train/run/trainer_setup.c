@@ -342,7 +342,7 @@ static p2p_status identify_run(trainer *t) {
     return status;
 }
 
-/* Bring the folder to the state of t->at, and open the log. config.json is written first in a new folder:
+/* Restore the state t->at of the folder, and open the log. config.json is written first in a new folder:
  * with it the training can be resumed. */
 static p2p_status open_folder(trainer *t) {
     P2P_TRY(identify_run(t));

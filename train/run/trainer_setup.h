@@ -30,7 +30,7 @@ typedef struct {
     training_origin origin;              /* of what this process trains with */
     training_origin kept;                /* of what the resumed training was trained with */
     char run[MODEL_FILE_RUN_BYTES];      /* the identity of the files that are written */
-    char kept_run[MODEL_FILE_RUN_BYTES]; /* of the files that are there */
+    char kept_run[MODEL_FILE_RUN_BYTES]; /* of the existing files */
     sys_lock *lock;
     bool made_folder;   /* the folder was made, and nothing has been written into it yet */
     pair_format format; /* of the networks' pictures */

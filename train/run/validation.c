@@ -27,11 +27,6 @@ static size_t target_values(const validator *shown) {
     return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
 }
 
-static double value_at(const image *picture, size_t index) {
-    return picture->bits == 8 ? ((const uint8_t *)picture->pixels)[index]
-                              : ((const uint16_t *)picture->pixels)[index];
-}
-
 /* Load a pair's target. It is empty if the pair is left out. */
 static p2p_status load_target(const validator *shown, const dataset *data, int64_t sample, image *target) {
     image input;
@@ -48,7 +43,7 @@ static p2p_status add_targets(const validator *shown, const dataset *training, i
         image target;
         P2P_TRY(load_target(shown, training, i, &target));
         if (!target.pixels) continue;
-        for (size_t j = 0; j < target_values(shown); j++) sum[j] += value_at(&target, j);
+        for (size_t j = 0; j < target_values(shown); j++) sum[j] += image_sample(&target, j);
         image_free(&target);
         ++*taken;
     }
@@ -65,7 +60,7 @@ static p2p_status compare_with_mean(validator *shown, int64_t count, const doubl
         P2P_TRY(load_target(shown, shown->validation, i, &target));
         if (!target.pixels) continue;
         for (size_t j = 0; j < target_values(shown); j++)
-            total += fabs(sum[j] / (double)count - value_at(&target, j));
+            total += fabs(sum[j] / (double)count - image_sample(&target, j));
         image_free(&target);
         taken++;
     }

@@ -6,7 +6,7 @@
 #include "p2p.h"
 
 /* The limits of a process, and of all processes that train together. */
-enum { SETUP_MOST_DEVICES = 64, SETUP_MOST_REPLICAS = 1024 };
+enum { SETUP_MOST_DEVICES = SETTINGS_MAX_DEVICES, SETUP_MOST_REPLICAS = 1024 };
 
 /* A device that was named several times is opened once, and is several entries of the list. */
 typedef struct {

@@ -1,6 +1,9 @@
 /* See setup_plans.h. */
 #include "setup_plans.h"
 
+_Static_assert((int)SETTINGS_MAX_SHARES == (int)PIX2PIX_MOST_PARTS,
+               "the option allows what a graph can have");
+
 p2p_type setup_picture_type(image_format format) {
     return format.bits == 16 ? P2P_TYPE_u16 : P2P_TYPE_u8;
 }

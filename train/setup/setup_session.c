@@ -1,4 +1,4 @@
-/* The process-wide settings and the session of settings. See setup.h. */
+/* The process-wide settings, and opening a session by the settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"

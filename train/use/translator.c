@@ -2,7 +2,7 @@
 #include "translator.h"
 
 #include "host/sys.h"
-#include "run_files.h"
+#include "run_models.h"
 #include "setup/setup.h"
 
 #include <inttypes.h>
@@ -37,7 +37,7 @@ p2p_status translator_open(translator *t, const settings *all) {
     if (!all->model)
         return p2p_fail(P2P_USAGE,
                         "--model is missing: a trained generator.safetensors, or a training's folder");
-    P2P_TRY(run_find_generator(all->model, all->epoch, &t->path));
+    P2P_TRY(run_find_generator("model", all->model, all->epoch, &t->path));
     P2P_TRY(model_file_open(t->path, &t->file, &t->model, &t->info));
     t->format = evaluate_format(&t->model->config, &t->info);
     return check_mode(t);

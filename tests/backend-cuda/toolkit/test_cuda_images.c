@@ -5,6 +5,8 @@
  */
 #include "device/cuda_kernels.h"
 
+#include "../../support/test_bytes.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -23,12 +25,6 @@ static const uint32_t magic = 0xBA55ED50;
 enum { KIND_PTX = 1, KIND_MACHINE_CODE = 2 };
 enum { ENTRY_KIND = 0, ENTRY_HEADER_BYTES = 4, ENTRY_BYTES = 8, ENTRY_ARCHITECTURE = 28 };
 
-static uint64_t read_number(const unsigned char *at, int bytes) {
-    uint64_t value = 0;
-    for (int i = bytes - 1; i >= 0; i--) value = value << 8 | at[i];
-    return value;
-}
-
 /* Whether the list, separated by commas, has the word. */
 static bool has_word(const char *list, const char *word) {
     const size_t length = strlen(word);
@@ -45,11 +41,11 @@ static int count_words(const char *list) {
 
 /* Checks an entry: text that is PTX, or an ELF file. Compressed, it would be neither. */
 static void check_entry(const char *name, const unsigned char *entry, int counts[2]) {
-    const unsigned char *content = entry + read_number(entry + ENTRY_HEADER_BYTES, 4);
-    const uint64_t bytes = read_number(entry + ENTRY_BYTES, 8);
-    const int kind = (int)read_number(entry + ENTRY_KIND, 2);
+    const unsigned char *content = entry + get_low_first(entry + ENTRY_HEADER_BYTES, 4);
+    const uint64_t bytes = get_low_first(entry + ENTRY_BYTES, 8);
+    const int kind = (int)get_low_first(entry + ENTRY_KIND, 2);
     char number[16];
-    snprintf(number, sizeof number, "%d", (int)read_number(entry + ENTRY_ARCHITECTURE, 4));
+    snprintf(number, sizeof number, "%d", (int)get_low_first(entry + ENTRY_ARCHITECTURE, 4));
     if (kind == KIND_PTX) {
         assert_string_equal(number, ptx);
         char *text = calloc(1, bytes + 1);
@@ -71,13 +67,13 @@ static void check_image(const cuda_kernel_image *image) {
     int counts[2] = {0};
     assert_int_equal((uintptr_t)at % 64, 0);
     assert_true(image->end - at > 16);
-    assert_int_equal(read_number(at, 4), magic);
-    const unsigned char *end = at + read_number(at + 6, 2) + read_number(at + 8, 8);
+    assert_int_equal(get_low_first(at, 4), magic);
+    const unsigned char *end = at + get_low_first(at + 6, 2) + get_low_first(at + 8, 8);
     assert_true(end <= image->end);
-    at += read_number(at + 6, 2);
+    at += get_low_first(at + 6, 2);
     while (at < end) {
         check_entry(image->name, at, counts);
-        at += read_number(at + ENTRY_HEADER_BYTES, 4) + read_number(at + ENTRY_BYTES, 8);
+        at += get_low_first(at + ENTRY_HEADER_BYTES, 4) + get_low_first(at + ENTRY_BYTES, 8);
     }
     assert_ptr_equal(at, end);
     assert_int_equal(counts[0], 1);

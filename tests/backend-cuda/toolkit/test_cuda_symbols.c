@@ -51,7 +51,7 @@ CUDA_DRIVER_LIST(SAME_TYPE)
 static const struct { const char *name, *type; } driver_types[] = {CUDA_DRIVER_LIST(TYPE)};
 #endif
 
-/* The library from the first folder that has it; NULL, and a line, if none has. */
+/* The library from the first folder that has it. Prints a line and returns NULL if none has it. */
 static void *open_library(const char *name) {
     char path[4096];
     for (int i = 0; i < folder_count; i++) {
@@ -128,7 +128,7 @@ static void bare_names_are_not_the_functions(void **state) {
 }
 
 /* Code of a toolkit starts on drivers from the first release of its generation on (R525 has CUDA 12.0), so no
- * function may be younger. */
+ * function may be newer. */
 static void the_first_driver_of_the_generation_has_every_function(void **state) {
     (void)state;
 #ifdef PFN_cuInit

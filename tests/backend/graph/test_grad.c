@@ -284,7 +284,7 @@ static void build_shared_weights(model *m) {
     bce(m, &m->passes[0], y, 1, 1, "loss");
 }
 
-/* ---- A generator and a discriminator in small --------------------------------------------------------- */
+/* ---- A small generator and discriminator -------------------------------------------------------------- */
 
 static const char *layer_name(char text[32], const char *name, int level) {
     snprintf(text, 32, "%s%d", name, level);

@@ -1,6 +1,7 @@
 /* The graph builder and the structure of gradients, without any device: shapes, refusals with their messages,
  * and small graphs compared with their text, a line per node. test_grad.c tests the numbers.
  */
+#include "support/test_graph.h"
 #include "graph/ir.h"
 
 #include <setjmp.h>
@@ -41,12 +42,6 @@ static void expect_shape(const p2p_graph *graph, p2p_value value, int64_t n, int
     assert_int_equal(shape[1], c);
     assert_int_equal(shape[2], h);
     assert_int_equal(shape[3], w);
-}
-
-static int count_nodes(const p2p_graph *graph, p2p_kind kind) {
-    int count = 0;
-    for (int i = 0; i < graph->node_count; i++) count += graph->nodes[i].op.kind == kind;
-    return count;
 }
 
 /* The graph has failed with a message that contains both texts. */

@@ -22,18 +22,9 @@
 static const p2p_key_part key[] = {{"source", 6}, {"driver 1.0", 10}};
 enum { PARTS = 2, HEADER = 56 };
 
-static char *folder;
-
 static int in_fresh_folder(void **state) {
-    (void)state;
-    folder = test_folder_make();
-    return p2p_cache_folder_set(test_path(folder, "cache")) != P2P_OK;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
+    if (test_own_folder_make(state) != 0) return 1;
+    return p2p_cache_folder_set(test_own_path("cache")) != P2P_OK;
 }
 
 static void put(const char *value) {
@@ -41,7 +32,7 @@ static void put(const char *value) {
 }
 
 static void expect_none(void) {
-    void *value = &folder;
+    void *value = &test_own_folder;
     size_t size = 1;
     assert_false(p2p_cache_get("test", key, PARTS, &value, &size));
     assert_null(value);
@@ -68,7 +59,7 @@ static void gives_back_what_was_kept(void **state) {
     expect("second, in its place");
     put("");
     expect("");
-    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1); /* no temporary file remains */
+    assert_int_equal(test_folder_entries(test_own_path("cache")), 1); /* no temporary file remains */
 }
 
 static void tells_keys_apart(void **state) {
@@ -139,25 +130,25 @@ static void lies_where_the_environment_says(void **state) {
 static void stays_where_it_was(void **state) {
     (void)state;
     p2p_device *device = NULL;
-    setenv("P2P_CACHE_DIR", test_path(folder, "first"), 1);
+    setenv("P2P_CACHE_DIR", test_own_path("first"), 1);
     assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     assert_int_equal(p2p_device_open("reference:0", &device), P2P_OK);
-    setenv("P2P_CACHE_DIR", test_path(folder, "second"), 1);
+    setenv("P2P_CACHE_DIR", test_own_path("second"), 1);
     put("value");
     p2p_device_close(device);
-    assert_int_equal(test_folder_entries(test_path(folder, "first")), 1);
-    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(test_folder_entries(test_own_path("first")), 1);
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
     unsetenv("P2P_CACHE_DIR");
 }
 
 static void lies_where_the_program_says(void **state) {
     (void)state;
-    setenv("P2P_CACHE_DIR", test_path(folder, "environment"), 1);
-    assert_int_equal(p2p_cache_folder_set(test_path(folder, "program")), P2P_OK);
+    setenv("P2P_CACHE_DIR", test_own_path("environment"), 1);
+    assert_int_equal(p2p_cache_folder_set(test_own_path("program")), P2P_OK);
     put("value");
     expect("value");
-    assert_int_equal(test_folder_entries(test_path(folder, "program")), 1);
-    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(test_folder_entries(test_own_path("program")), 1);
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
     assert_int_equal(p2p_cache_folder_set(""), P2P_INVALID);
     expect("value");
     unsetenv("P2P_CACHE_DIR");
@@ -169,7 +160,7 @@ static void expect_off(void) {
     expect_none();
     assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_IO);
     assert_null(path);
-    assert_int_equal(test_folder_entries(folder), 0);
+    assert_int_equal(test_folder_entries(test_own_folder), 0);
 }
 
 static void can_be_off(void **state) {
@@ -184,11 +175,11 @@ static void can_be_off(void **state) {
 
 static void belongs_to_the_user_alone(void **state) {
     (void)state;
-    assert_int_equal(p2p_cache_folder_set(test_path(folder, "deep/er/cache")), P2P_OK);
+    assert_int_equal(p2p_cache_folder_set(test_own_path("deep/er/cache")), P2P_OK);
     put("value");
     expect("value");
     struct stat about;
-    assert_int_equal(stat(test_path(folder, "deep/er/cache"), &about), 0);
+    assert_int_equal(stat(test_own_path("deep/er/cache"), &about), 0);
     assert_int_equal(about.st_mode & 077, 0);
 }
 
@@ -282,7 +273,7 @@ static void warn_and_exit(FILE *stream) {
     p2p_warnings_to(stream);
     p2p_cache_folder_set("off");
     put("a value"); /* with the cache off nothing is written and nothing is wrong */
-    p2p_cache_folder_set(test_path(folder, "file/cache"));
+    p2p_cache_folder_set(test_own_path("file/cache"));
     put("a value");
     put("another");
     exit(fflush(stream) == 0 ? 0 : 1);
@@ -290,7 +281,7 @@ static void warn_and_exit(FILE *stream) {
 
 static void warns_once(void **state) {
     (void)state;
-    test_file_write(test_path(folder, "file"), "in the way", 10);
+    test_file_write(test_own_path("file"), "in the way", 10);
     FILE *stream = tmpfile();
     assert_non_null(stream);
     pid_t child = fork();
@@ -335,7 +326,7 @@ static void expect_warning_of_shared_folder(void) {
     const size_t length = fread(text, 1, sizeof text - 1, stream);
     fclose(stream);
     assert_int_equal(strncmp(text, "warning: cache: the folder ", 27), 0);
-    assert_non_null(strstr(text, test_path(folder, "cache")));
+    assert_non_null(strstr(text, test_own_path("cache")));
     assert_ptr_equal(strchr(text, '\n'), text + length - 1); /* one line */
 }
 
@@ -343,16 +334,16 @@ static void expect_warning_of_shared_folder(void) {
 static void refuses_what_others_can_write(void **state) {
     (void)state;
     char *path = entry_path();
-    const char *cache = test_path(folder, "cache");
+    const char *cache = test_own_path("cache");
     put("a value");
     assert_int_equal(chmod(path, 0620), 0);
     expect_none();
     assert_int_equal(chmod(path, 0600), 0);
     expect("a value");
-    assert_int_equal(rename(path, test_path(folder, "moved")), 0);
-    test_link_add(path, test_path(folder, "moved"));
+    assert_int_equal(rename(path, test_own_path("moved")), 0);
+    test_link_add(path, test_own_path("moved"));
     expect_none();
-    assert_int_equal(rename(test_path(folder, "moved"), path), 0);
+    assert_int_equal(rename(test_own_path("moved"), path), 0);
     assert_int_equal(chmod(cache, 0770), 0);
     expect_warning_of_shared_folder();
     assert_int_equal(chmod(cache, 0700), 0);
@@ -399,10 +390,10 @@ static void bears_several_processes(void **state) {
         assert_int_equal(waitpid(children[i], &result, 0), children[i]);
         assert_int_equal(result, 0);
     }
-    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1);
+    assert_int_equal(test_folder_entries(test_own_path("cache")), 1);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, remove_folder)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, test_own_folder_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -64,8 +64,7 @@ static void store(const char *name, const char *text) {
 }
 
 static bool exists(const char *name) {
-    struct stat about;
-    return lstat(own(name), &about) == 0;
+    return test_is_there(own(name));
 }
 
 /* Checks the number of warnings since the last call, and that the last one has the words. */

@@ -21,19 +21,7 @@
 
 #include "support/test_expect.h"
 #include "support/test_skip.h"
-
-static void assert_file_is(const char *path, const char *text) {
-    size_t size;
-    uint8_t *bytes = test_file_read(path, &size);
-    assert_int_equal(size, strlen(text));
-    assert_memory_equal(bytes, text, size);
-    free(bytes);
-}
-
-static bool exists(const char *path) {
-    struct stat about;
-    return lstat(path, &about) == 0;
-}
+#include "support/test_text.h"
 
 static p2p_status write_text(const char *path, const char *text) {
     p2p_atomic_file file;
@@ -85,8 +73,8 @@ static void test_sweep(void **state) {
     OK(p2p_atomic_sweep(test_own_folder));
     OK(p2p_atomic_commit(&file));
     assert_file_is(test_own_path("file"), "being written");
-    assert_false(exists(test_own_path(stale)));
-    for (int i = 0; i < KEPT; i++) assert_true(exists(test_own_path(kept[i])));
+    assert_false(test_is_there(test_own_path(stale)));
+    for (int i = 0; i < KEPT; i++) assert_true(test_is_there(test_own_path(kept[i])));
     assert_file_is(test_own_path("target"), "x");
     assert_int_equal(test_folder_entries(test_own_folder), KEPT + 4);
     OK(p2p_atomic_sweep(test_own_path("missing")));
@@ -176,7 +164,7 @@ static void test_appending(void **state) {
     REFUSED(p2p_file_append(test_own_folder, &stream), P2P_IO,
             "s a"); /* "Is a directory", "it is a folder" */
     assert_file_is(test_own_path("log"), "line\nline\n");
-    assert_false(exists(test_own_path("nothing")));
+    assert_false(test_is_there(test_own_path("nothing")));
 }
 
 /* ---- Private files and folders ------------------------------------------------------------------------ */

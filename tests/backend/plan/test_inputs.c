@@ -6,7 +6,7 @@
 #include "device/device.h"
 #include "plan/session.h"
 #include "support/picky_backend.h"
-#include "support/plan_net.h"
+#include "support/plan_training.h"
 #include "support/shuffled_backend.h"
 
 #include <setjmp.h>
@@ -20,23 +20,16 @@
 #include "support/test_expect.h"
 
 enum {
-    STEPS = 5,
+    STEPS = PLAN_TRAINING_STEPS,
     BATCH = 2,
-    LOSSES = 4,
+    LOSSES = PLAN_TRAINING_LOSSES,
     PIXELS = BATCH * 3 * PLAN_NET_SIDE * PLAN_NET_SIDE,
     MOST_REPLICAS = 2
 };
 
-static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
 static const plan_net_step training_step = {.dropout = 0.5};
 
 /* ---- Trainings ---------------------------------------------------------------------------------------- */
-
-typedef struct {
-    double losses[STEPS][LOSSES];
-    double *parameters;
-    int64_t count;
-} training;
 
 static void read_losses(plan_rig *rig, double losses[LOSSES]) {
     static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
@@ -44,29 +37,13 @@ static void read_losses(plan_rig *rig, double losses[LOSSES]) {
 }
 
 static void open_rig(plan_rig *rig, const char *backend, int device, int replicas) {
-    OK(plan_rig_open(rig, backend, device, replicas, BATCH, &shape, &training_step, NULL));
+    OK(plan_rig_open(rig, backend, device, replicas, BATCH, &plan_training_net, &training_step, NULL));
 }
 
-static void end(plan_rig *rig, training *result) {
-    OK(plan_rig_parameters(rig, &result->parameters, &result->count));
-    plan_rig_close(rig);
-}
-
-static training train(const char *backend, int device, int replicas) {
-    training result;
-    plan_rig rig;
-    open_rig(&rig, backend, device, replicas);
-    for (uint32_t s = 0; s < STEPS; s++) {
-        OK(plan_rig_step(&rig, s));
-        read_losses(&rig, result.losses[s]);
-    }
-    end(&rig, &result);
+static plan_training train(const char *backend, int device, int replicas) {
+    plan_training result;
+    OK(plan_train_steps(backend, device, replicas, BATCH, STEPS, &training_step, NULL, &result));
     return result;
-}
-
-static bool equal(const training *a, const training *b) {
-    return a->count == b->count && memcmp(a->losses, b->losses, sizeof a->losses) == 0 &&
-           memcmp(a->parameters, b->parameters, (size_t)a->count * sizeof(double)) == 0;
 }
 
 /* The memory of a run's inputs. */
@@ -91,8 +68,8 @@ static void begin(plan_rig *rig, uint32_t number, batch *b) {
 
 /* As the trainer: two steps in flight, and a batch is used again when its step has been waited for; `early`:
  * one run before that. */
-static training train_from(const char *backend, int device, int replicas, bool early) {
-    training result;
+static plan_training train_from(const char *backend, int device, int replicas, bool early) {
+    plan_training result = {.steps = STEPS};
     plan_rig rig;
     batch *batches = calloc(2, sizeof *batches);
     open_rig(&rig, backend, device, replicas);
@@ -104,7 +81,8 @@ static training train_from(const char *backend, int device, int replicas, bool e
         spoil(&batches[(s - 1) % 2]);
         read_losses(&rig, result.losses[s - 1]);
     }
-    end(&rig, &result);
+    OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
+    plan_rig_close(&rig);
     free(batches);
     return result;
 }
@@ -112,8 +90,10 @@ static training train_from(const char *backend, int device, int replicas, bool e
 /* ---- Tests -------------------------------------------------------------------------------------------- */
 
 static void expect_same(const char *backend, int device, int replicas) {
-    training expected = train(backend, device, replicas), t = train_from(backend, device, replicas, false);
-    if (!equal(&t, &expected)) fail_msg("%s:%d, %d replicas: other bits", backend, device, replicas);
+    plan_training expected = train(backend, device, replicas),
+                  t = train_from(backend, device, replicas, false);
+    if (!plan_training_equal(&t, &expected))
+        fail_msg("%s:%d, %d replicas: other bits", backend, device, replicas);
     free(expected.parameters);
     free(t.parameters);
 }
@@ -127,11 +107,11 @@ static void test_same_bits(void **state) {
 static void test_late_transfers(void **state) {
     (void)state;
     for (int replicas = 1; replicas <= MOST_REPLICAS; replicas++) {
-        training expected = train("reference", 0, replicas);
-        training kept = train_from("shuffled", 0, replicas, false);
-        training spoiled = train_from("shuffled", 0, replicas, true);
-        assert_true(equal(&kept, &expected));
-        assert_false(equal(&spoiled, &expected));
+        plan_training expected = train("reference", 0, replicas);
+        plan_training kept = train_from("shuffled", 0, replicas, false);
+        plan_training spoiled = train_from("shuffled", 0, replicas, true);
+        assert_true(plan_training_equal(&kept, &expected));
+        assert_false(plan_training_equal(&spoiled, &expected));
         free(expected.parameters);
         free(kept.parameters);
         free(spoiled.parameters);

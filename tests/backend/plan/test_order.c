@@ -4,7 +4,7 @@
  * documented, and reduced behind the backward pass.
  */
 #include "plan/session.h"
-#include "support/plan_net.h"
+#include "support/plan_training.h"
 #include "support/shuffled_backend.h"
 
 #include <setjmp.h>
@@ -18,48 +18,25 @@
 
 #include "support/test_expect.h"
 
-enum { STEPS = 3, BATCH = 4, LOSSES = 4, SEEDS = 12 };
-
-static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
+enum { STEPS = 3, BATCH = 4, SEEDS = 12 };
 
 /* Buckets of one layer each. */
 static const p2p_session_options small_buckets = {.bucket_bytes = 1};
 
-typedef struct {
-    double losses[STEPS][LOSSES];
-    double *parameters;
-    int64_t count;
-    int collectives;
-} training;
-
-static training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
-    static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
-    training result = {.collectives = 0};
-    plan_rig rig;
+static plan_training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
     const plan_net_step step = {.sync = sync, .dropout = 0.5};
-    OK(plan_rig_open(&rig, backend, 0, replicas, BATCH, &shape, &step, options));
-    result.collectives = rig.plan->parts[0].collective_count;
-    for (uint32_t s = 0; s < STEPS; s++) {
-        OK(plan_rig_step(&rig, s));
-        for (int l = 0; l < LOSSES; l++) OK(p2p_plan_loss(rig.plan, names[l], &result.losses[s][l]));
-    }
-    OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
-    plan_rig_close(&rig);
+    plan_training result;
+    OK(plan_train_steps(backend, 0, replicas, BATCH, STEPS, &step, options, &result));
     return result;
-}
-
-static bool equal(const training *a, const training *b) {
-    return a->count == b->count && memcmp(a->losses, b->losses, sizeof a->losses) == 0 &&
-           memcmp(a->parameters, b->parameters, (size_t)a->count * sizeof(double)) == 0;
 }
 
 /* Two summands have one sum, in either order. */
 static void test_any_order(void **state) {
     (void)state;
     for (int sync = 0; sync < 2; sync++) {
-        training expected = train("reference", 2, sync, &small_buckets);
-        training whole = train("reference", 2, sync, &(p2p_session_options){.no_buckets = true});
-        assert_true(equal(&whole, &expected));
+        plan_training expected = train("reference", 2, sync, &small_buckets);
+        plan_training whole = train("reference", 2, sync, &(p2p_session_options){.no_buckets = true});
+        assert_true(plan_training_equal(&whole, &expected));
         assert_true(whole.collectives < expected.collectives);
         const int before = shuffled_overlaps();
         for (uint32_t seed = 1; seed <= SEEDS; seed++) {
@@ -68,8 +45,8 @@ static void test_any_order(void **state) {
                                                  .no_sharing = seed % 3 == 0,
                                                  .no_buckets = seed % 5 == 0};
             shuffled_seed(seed);
-            training t = train("shuffled", 2, sync, &options);
-            if (!equal(&t, &expected)) fail_msg("seed %u gives other bits", seed);
+            plan_training t = train("shuffled", 2, sync, &options);
+            if (!plan_training_equal(&t, &expected)) fail_msg("seed %u gives other bits", seed);
             free(t.parameters);
         }
         assert_true(shuffled_overlaps() > before + SEEDS);
@@ -82,20 +59,20 @@ static void test_any_order(void **state) {
  * and with every cut into buckets, because this communicator adds element by element. */
 static void test_other_sums(void **state) {
     (void)state;
-    training ordered = train("reference", 4, true, &small_buckets), first = {.count = 0};
+    plan_training ordered = train("reference", 4, true, &small_buckets), first = {.count = 0};
     for (uint32_t seed = 1; seed <= SEEDS; seed++) {
         const p2p_session_options options = {.bucket_bytes = seed % 3 == 0 ? 4096 : 1,
                                              .no_buckets = seed % 4 == 0};
         shuffled_seed(100 + seed);
-        training t = train("shuffled", 4, true, &options);
+        plan_training t = train("shuffled", 4, true, &options);
         if (seed == 1) {
             first = t;
-            assert_false(equal(&t, &ordered));
+            assert_false(plan_training_equal(&t, &ordered));
             for (int64_t i = 0; i < t.count; i++)
                 assert_true(fabs(t.parameters[i] - ordered.parameters[i]) < 1e-9);
             continue;
         }
-        if (!equal(&t, &first)) fail_msg("seed %u gives other bits", seed);
+        if (!plan_training_equal(&t, &first)) fail_msg("seed %u gives other bits", seed);
         free(t.parameters);
     }
     free(first.parameters);
@@ -105,13 +82,13 @@ static void test_other_sums(void **state) {
 /* If the core's orders had no effect, most random orders would give other results: this device finds them. */
 static void test_forgotten_order(void **state) {
     (void)state;
-    training expected = train("reference", 2, false, &small_buckets);
+    plan_training expected = train("reference", 2, false, &small_buckets);
     int wrong = 0;
     shuffled_forget_order(true);
     for (uint32_t seed = 1; seed <= SEEDS; seed++) {
         shuffled_seed(seed);
-        training t = train("shuffled", 2, false, &small_buckets);
-        wrong += !equal(&t, &expected);
+        plan_training t = train("shuffled", 2, false, &small_buckets);
+        wrong += !plan_training_equal(&t, &expected);
         free(t.parameters);
     }
     shuffled_forget_order(false);
@@ -125,7 +102,7 @@ static int count_warnings(bool sync) {
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
     p2p_warnings_to(stream);
-    training t = train("shuffled", 2, sync, &small_buckets);
+    plan_training t = train("shuffled", 2, sync, &small_buckets);
     p2p_warnings_to(NULL);
     fclose(stream);
     int lines = 0;
@@ -162,7 +139,7 @@ static void test_placement(void **state) {
     (void)state;
     plan_rig rig;
     const plan_net_step training_step = {.dropout = 0.5};
-    OK(plan_rig_open(&rig, "reference", 0, 2, BATCH, &shape, &training_step, &small_buckets));
+    OK(plan_rig_open(&rig, "reference", 0, 2, BATCH, &plan_training_net, &training_step, &small_buckets));
     const plan_part *part = &rig.plan->parts[0];
     size_t covered = 0, arenas = 0;
     int early = 0, number = 0;
@@ -200,7 +177,7 @@ static int trace_step(shuffled_time time, bool no_buckets, p2p_kind kinds[MOST_K
     plan_rig rig;
     const plan_net_step step = {.dropout = 0.5};
     const p2p_session_options options = {.bucket_bytes = 1, .no_buckets = no_buckets};
-    OK(plan_rig_open(&rig, "shuffled", 0, 2, BATCH, &shape, &step, &options));
+    OK(plan_rig_open(&rig, "shuffled", 0, 2, BATCH, &plan_training_net, &step, &options));
     shuffled_collectives(time);
     shuffled_trace(kinds, MOST_KINDS);
     OK(plan_rig_step(&rig, 0));

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "support/test_expect.h"
+#include "support/test_text.h"
 
 /* ---- The text ----------------------------------------------------------------------------------------- */
 
@@ -165,12 +166,6 @@ static char *replicas_text(int replicas) {
 static void test_replicas(void **state) {
     (void)state;
     compare_text("nhwc8_bf16_replicas", replicas_text(2));
-}
-
-static int count_text(const char *text, const char *what) {
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) count++;
-    return count;
 }
 
 /* The communicator sums bf16 of two replicas, but not of four: the gradients of four are stored in f32, and

@@ -33,7 +33,6 @@ struct cublasContext {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static cublasHandle_t handles;
-static _Thread_local const char *running;
 
 /* ---- Statuses ------------------------------------------------------------------------------------------ */
 
@@ -59,7 +58,7 @@ MACHINE_EXPORT const char *cublasGetStatusName(cublasStatus_t status) {
 }
 
 static cublasStatus_t begin(const char *call) {
-    running = call;
+    machine_call_begin(call);
     if (!machine_load()) return CUBLAS_STATUS_NOT_INITIALIZED;
     const char *planted = machine.should_fail(call, true);
     for (int i = 0; planted && i < STATUSES; i++)
@@ -70,12 +69,11 @@ static cublasStatus_t begin(const char *call) {
 
 static cublasStatus_t misuse(cublasStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
 static cublasStatus_t misuse(cublasStatus_t status, const char *format, ...) {
-    char text[300];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    machine_note(format, arguments);
     va_end(arguments);
-    machine.refuse("%s: %s", running, text);
+    machine_report(machine_last_note());
     return status;
 }
 

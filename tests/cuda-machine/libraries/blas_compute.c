@@ -1,35 +1,30 @@
 /* Products of matrices. See blas_compute.h. */
 #include "blas_compute.h"
 
+#include "../../support/float_bits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static float load(const void *from, bool bf16, int64_t at) {
     if (!bf16) return ((const float *)from)[at];
-    const uint32_t bits = (uint32_t)((const uint16_t *)from)[at] << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return float_of_bf16(((const uint16_t *)from)[at]);
 }
 
 static void store(void *to, bool bf16, int64_t at, float value) {
-    uint32_t bits;
     if (!bf16) {
         ((float *)to)[at] = value;
         return;
     }
-    memcpy(&bits, &value, sizeof bits);
+    const uint32_t bits = bits_of_float(value);
     const bool nan = value != value;
     ((uint16_t *)to)[at] = nan ? 0x7fff : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 static float round_factor(const blas_shape *shape, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    const uint32_t bits = bits_of_float(value);
     if (!shape->tf32 || shape->bf16 || (bits & 0x7f800000) == 0x7f800000) return value;
-    bits = (bits + 0xfff + (bits >> 13 & 1)) & ~UINT32_C(0x1fff);
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return float_of_bits((bits + 0xfff + (bits >> 13 & 1)) & ~UINT32_C(0x1fff));
 }
 
 /* A as columns of m floats, one for each term; B as columns of k floats, one for each column of C. */

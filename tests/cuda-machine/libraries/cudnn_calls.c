@@ -181,7 +181,7 @@ static void finish(sequence *s, const char *call, descriptor d) {
     while (times-- > 0) note(s, call, finalize(d));
 }
 
-/* `room` elements fit into the array. Returns what the library says the count is. */
+/* `room` elements fit into the array. Returns the count that the library stores. */
 static int64_t get(sequence *s, const char *call, descriptor d, cudnnBackendAttributeName_t name,
                    cudnnBackendAttributeType_t type, int64_t room, void *array) {
     int64_t count = 0;

@@ -75,7 +75,7 @@ MACHINE_EXPORT const char *cudnnGetErrorString(cudnnStatus_t status) {
 }
 
 MACHINE_EXPORT void cudnnGetLastErrorString(char *message, size_t size) {
-    if (message && size > 0) snprintf(message, size, "%s", dnn_last_error());
+    if (message && size > 0) snprintf(message, size, "%s", machine_last_note());
 }
 
 MACHINE_EXPORT size_t cudnnGetVersion(void) {

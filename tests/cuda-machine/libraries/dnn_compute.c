@@ -7,6 +7,8 @@
  */
 #include "dnn_compute.h"
 
+#include "../../support/float_bits.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,29 +28,17 @@ static float *new_floats(int64_t count) {
 
 /* ---- Types --------------------------------------------------------------------------------------------- */
 
-static float from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t to_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 /* tf32 has 11 significant bits of float's 24. */
 static float round_factor(float value, dnn_rounding rounding) {
-    uint32_t bits = to_bits(value);
+    uint32_t bits = bits_of_float(value);
     if (rounding == DNN_EXACT || (bits & 0x7f800000) == 0x7f800000) return value;
     if (rounding == DNN_TF32_NEAREST) bits += 0xfff + (bits >> 13 & 1);
-    return from_bits(bits & ~UINT32_C(0x1fff));
+    return float_of_bits(bits & ~UINT32_C(0x1fff));
 }
 
 static float load(const void *tensor, bool bf16, int64_t at) {
     if (!bf16) return ((const float *)tensor)[at];
-    return from_bits((uint32_t)((const uint16_t *)tensor)[at] << 16);
+    return float_of_bf16(((const uint16_t *)tensor)[at]);
 }
 
 static void store(void *tensor, bool bf16, int64_t at, float value) {
@@ -56,7 +46,7 @@ static void store(void *tensor, bool bf16, int64_t at, float value) {
         ((float *)tensor)[at] = value;
         return;
     }
-    const uint32_t bits = to_bits(value);
+    const uint32_t bits = bits_of_float(value);
     const bool nan = (bits & 0x7fffffff) > 0x7f800000;
     ((uint16_t *)tensor)[at] = nan ? 0x7fff : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
@@ -143,13 +133,13 @@ static int64_t part_begin(int64_t terms, const dnn_arithmetic *arithmetic, int64
 
 /* ---- Forward and data gradient ------------------------------------------------------------------------- */
 
-/* Where a row of A comes from: pixel (i, j) of an image of `from_h` rows, or nowhere. */
+/* The tensor from which the rows of A come. */
 typedef struct {
-    int64_t terms, rows, columns; /* of the tensor that is read */
+    int64_t terms, rows, columns; /* its channels, and the extents of an image */
     const float *tensor;
 } source;
 
-/* The coordinate that tap `tap` of output coordinate `at` reads, or -1. */
+/* The coordinate that tap `tap` of output coordinate `at` reads; negative if it is outside the image. */
 static int64_t source_coordinate(const dnn_shape *shape, int axis, int64_t at, int64_t tap, int64_t extent) {
     int64_t found;
     if (shape->kind == DNN_FORWARD) {

@@ -163,36 +163,24 @@ const char *dnn_type_name(cudnnBackendDescriptorType_t type) {
 
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
 
-static _Thread_local char last_error[400];
-static _Thread_local const char *running = "cuDNN";
-
 void dnn_begin(const char *call) {
-    running = call;
-    last_error[0] = '\0';
-}
-
-const char *dnn_last_error(void) {
-    return last_error;
-}
-
-static void take_note(const char *format, va_list arguments) {
-    const int length = snprintf(last_error, sizeof last_error, "%s: ", running);
-    vsnprintf(last_error + length, sizeof last_error - (size_t)length, format, arguments);
+    machine_call_begin(call);
+    machine_note_clear();
 }
 
 cudnnStatus_t dnn_misuse(cudnnStatus_t status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    take_note(format, arguments);
+    machine_note(format, arguments);
     va_end(arguments);
-    machine_report(last_error);
+    machine_report(machine_last_note());
     return status;
 }
 
 cudnnStatus_t dnn_unsupported(cudnnStatus_t status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    take_note(format, arguments);
+    machine_note(format, arguments);
     va_end(arguments);
     return status;
 }

@@ -37,7 +37,6 @@ struct dnn_descriptor {
  * of the machine: the caller is wrong. What is not supported may be requested. */
 cudnnStatus_t dnn_misuse(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
 cudnnStatus_t dnn_unsupported(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
-const char *dnn_last_error(void);
 /* The name of the public function that is running, for messages. */
 void dnn_begin(const char *call);
 

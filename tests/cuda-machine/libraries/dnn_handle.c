@@ -168,7 +168,7 @@ static void run(void *data) {
     float *partial = w->workspace_bytes > 0 ? machine.memory(w->workspace) : NULL;
     float *own = partial ? NULL : malloc((size_t)sums * sizeof *own);
     if (!partial && !own) abort();
-    /* What a plan finds in its workspace is of no use to it. */
+    /* A plan must not depend on the contents of its workspace. */
     if (partial) memset(partial, 0xff, (size_t)w->workspace_bytes);
     dnn_compute(&w->shape, &w->arithmetic, machine.memory(w->operand[0]), machine.memory(w->operand[1]),
                 machine.memory(w->operand[2]), partial ? partial : own);

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 91900, and of the CUDA that it was built with 13000; or what the setting says. */
+/* The version of cuDNN, 91900, and of the CUDA that it was built with, 13000, unless the setting has others.
+ */
 size_t dnn_version(void);
 size_t dnn_cuda_version(void);
 /* Whether the setting has `fault` ("wrong", "refuse") for the engine. */

@@ -1,6 +1,8 @@
 /* Helpers of the tests of doubles. See double_test.h. */
 #include "double_test.h"
 
+#include "../../support/float_bits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,21 +61,9 @@ CUdeviceptr test_memory(size_t bytes) {
     return address;
 }
 
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float value_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 float test_bf16(float value) {
-    const uint32_t bits = bits_of(value);
-    return value_of((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+    const uint32_t bits = bits_of_float(value);
+    return float_of_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
 }
 
 CUdeviceptr test_floats(const float *values, size_t count, bool bf16) {
@@ -81,7 +71,7 @@ CUdeviceptr test_floats(const float *values, size_t count, bool bf16) {
     void *to = machine_memory(address);
     for (size_t i = 0; i < count; i++) {
         if (bf16)
-            ((uint16_t *)to)[i] = (uint16_t)(bits_of(test_bf16(values[i])) >> 16);
+            ((uint16_t *)to)[i] = (uint16_t)(bits_of_float(test_bf16(values[i])) >> 16);
         else
             ((float *)to)[i] = values[i];
     }
@@ -94,7 +84,7 @@ void test_read(int device, CUdeviceptr from, float *values, size_t count, bool b
     OK(cuStreamSynchronize(test_devices[device].other));
     const void *at = machine_memory(from);
     for (size_t i = 0; i < count; i++)
-        values[i] = bf16 ? value_of((uint32_t)((const uint16_t *)at)[i] << 16) : ((const float *)at)[i];
+        values[i] = bf16 ? float_of_bf16(((const uint16_t *)at)[i]) : ((const float *)at)[i];
 }
 
 void test_fill(float *values, size_t count, uint32_t seed) {
@@ -103,10 +93,4 @@ void test_fill(float *values, size_t count, uint32_t seed) {
         state = state * 1664525u + 1013904223u;
         values[i] = (float)(int32_t)state / 2147483648.0f;
     }
-}
-
-void test_assert_refused(const char *words) {
-    if (machine_refusals() == 0 || !strstr(machine_last_refusal(), words))
-        fail_msg("expected a refusal with \"%s\", the last is \"%s\"", words, machine_last_refusal());
-    machine_forgive();
 }

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "../assert_refused.h"
+
 enum { TEST_DEVICES = 4 };
 
 /* A device's context and two streams. */
@@ -40,14 +42,11 @@ void test_read(int device, CUdeviceptr from, float *values, size_t count, bool b
 void test_fill(float *values, size_t count, uint32_t seed);
 float test_bf16(float value);
 
-/* A rule has been broken, and the message has the words. */
-void test_assert_refused(const char *words);
-
 #define OK(call) assert_int_equal(call, 0)
 #define REFUSED(call, words)                                                                                 \
     do {                                                                                                     \
         assert_int_not_equal(call, 0);                                                                       \
-        test_assert_refused(words);                                                                          \
+        assert_refused(words);                                                                               \
     } while (0)
 
 static inline void *test_pointer(CUdeviceptr address) {

@@ -1,8 +1,10 @@
 /* Opens the driver double. See machine_link.h. */
 #include "machine_link.h"
+#include "../../support/float_bits.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,13 +49,31 @@ void machine_fill(void *to, bool bf16, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
         const float value = (float)(int32_t)state * 0x1p-31f;
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
         if (bf16)
-            ((uint16_t *)to)[i] = (uint16_t)(bits >> 16);
+            ((uint16_t *)to)[i] = (uint16_t)(bits_of_float(value) >> 16);
         else
             ((float *)to)[i] = value;
     }
+}
+
+static _Thread_local char note[400];
+static _Thread_local const char *running = "no call";
+
+void machine_call_begin(const char *call) {
+    running = call;
+}
+
+void machine_note(const char *format, va_list arguments) {
+    const int length = snprintf(note, sizeof note, "%s: ", running);
+    vsnprintf(note + length, sizeof note - (size_t)length, format, arguments);
+}
+
+void machine_note_clear(void) {
+    note[0] = '\0';
+}
+
+const char *machine_last_note(void) {
+    return note;
 }
 
 void machine_report(const char *text) {

@@ -6,6 +6,8 @@
 
 #include "../machine.h"
 
+#include <stdarg.h>
+
 /* X(function): of machine.h, without its prefix. */
 #define MACHINE_LIST(X)                                                                                      \
     X(refuse)                                                                                                \
@@ -42,6 +44,13 @@ bool machine_is_drivers(const char *error);
 bool machine_computes(void);
 /* Writes arbitrary numbers of [-1, 1), always the same. */
 void machine_fill(void *to, bool bf16, int64_t count);
+
+/* The calling thread's note of what is wrong, "CALL: TEXT", with the call that machine_call_begin named last.
+ */
+void machine_call_begin(const char *call);
+void machine_note(const char *format, va_list arguments);
+void machine_note_clear(void);
+const char *machine_last_note(void); /* "" if there is none */
 
 /* Reports a violation if there is a machine; without one, planning continues with the error. */
 void machine_report(const char *text);

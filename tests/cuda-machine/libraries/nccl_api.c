@@ -17,6 +17,7 @@
  */
 #include "machine_link.h"
 
+#include "../../support/test_clock.h"
 #include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
@@ -28,9 +29,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Thread_local char last_error[400];
-static _Thread_local const char *running;
-
 /* ---- Errors -------------------------------------------------------------------------------------------- */
 
 static const char *const names[ncclNumResults] = {
@@ -40,15 +38,10 @@ static const char *const names[ncclNumResults] = {
 static ncclResult_t fail(ncclResult_t result, const char *format, ...) MACHINE_PRINTF(2, 3);
 static ncclResult_t misuse(ncclResult_t result, const char *format, ...) MACHINE_PRINTF(2, 3);
 
-static void take_note(const char *format, va_list arguments) {
-    const int length = snprintf(last_error, sizeof last_error, "%s: ", running);
-    vsnprintf(last_error + length, sizeof last_error - (size_t)length, format, arguments);
-}
-
 static ncclResult_t fail(ncclResult_t result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    take_note(format, arguments);
+    machine_note(format, arguments);
     va_end(arguments);
     return result;
 }
@@ -57,15 +50,15 @@ static ncclResult_t fail(ncclResult_t result, const char *format, ...) {
 static ncclResult_t misuse(ncclResult_t result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    take_note(format, arguments);
+    machine_note(format, arguments);
     va_end(arguments);
-    machine_report(last_error);
+    machine_report(machine_last_note());
     return result;
 }
 
 /* Begins a call: a planted failure (P2P_MACHINE_FAIL) is returned. */
 static ncclResult_t begin(const char *call) {
-    running = call;
+    machine_call_begin(call);
     if (!machine_load()) return fail(ncclUnhandledCudaError, "there is no driver");
     const char *planted = machine.should_fail(call, true);
     for (int i = 0; planted && i < ncclNumResults; i++)
@@ -81,7 +74,7 @@ MACHINE_EXPORT const char *ncclGetErrorString(ncclResult_t result) {
 
 MACHINE_EXPORT const char *ncclGetLastError(ncclComm_t comm) {
     (void)comm;
-    return last_error;
+    return machine_last_note();
 }
 
 MACHINE_EXPORT ncclResult_t ncclGetVersion(int *version) {
@@ -161,19 +154,13 @@ static _Thread_local struct {
     int count;
 } group;
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Blocking communicators: waits until all ranks have joined; reports those that do not. */
 static ncclResult_t wait_for_ranks(ncclComm_t comm) {
     const struct timespec pause = {.tv_nsec = 1000000};
-    const double begun = now(), limit = nccl_limit();
+    const double begun = test_clock(), limit = nccl_limit();
     int absent;
     while ((absent = nccl_world_absent(comm->world)) >= 0) {
-        if (limit > 0 && now() - begun > limit)
+        if (limit > 0 && test_clock() - begun > limit)
             return misuse(ncclSystemError, "rank %d has waited for rank %d for %g s", comm->rank, absent,
                           limit);
         nanosleep(&pause, NULL);

@@ -1,13 +1,13 @@
 /* The commands of collectives, and settings. See nccl_comm.h. */
 #include "machine_link.h"
 
+#include "../../support/test_clock.h"
 #include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- Settings ------------------------------------------------------------------------------------------ */
 
@@ -74,12 +74,6 @@ typedef struct {
     bool arrived, given_up, reported;
 } command;
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static size_t bytes_of(const command *c) {
     return (size_t)c->call.count * nccl_type_bytes((ncclDataType_t)c->call.type);
 }
@@ -89,14 +83,15 @@ static void set_error(ncclComm_t comm, ncclResult_t error) {
     atomic_compare_exchange_strong(&comm->error, &none, (int)error);
 }
 
-/* A rank that ended causes an asynchronous error, or nothing: then only a limit of the caller's helps. One
- * that is merely absent is reported after the double's limit, because nothing else would ever end the wait.
+/* A rank that ended causes an asynchronous error, or nothing: then only a limit of the caller ends
+ * the wait. A rank that is merely absent is reported after the double's limit, because nothing else would end
+ * the wait.
  */
 static void look_for_absent(command *c) {
     const int awaited = nccl_world_awaited(c->comm->world, c->number), dead = nccl_world_dead(c->comm->world);
     const double limit = nccl_limit();
     if (dead >= 0 && !nccl_keeps_silent()) set_error(c->comm, ncclRemoteError);
-    if (dead >= 0 || limit <= 0 || now() - c->since < limit || awaited < 0) return;
+    if (dead >= 0 || limit <= 0 || test_clock() - c->since < limit || awaited < 0) return;
     machine.refuse("%s: rank %d has waited for rank %d for %g s", c->name, c->comm->rank, awaited, limit);
     set_error(c->comm, ncclInternalError);
     c->given_up = true;
@@ -107,7 +102,7 @@ static bool ready(void *data) {
     bool failed = false;
     if (c->comm->aborted || c->given_up) return true;
     if (is_stuck(c->number)) return false;
-    if (c->looks == 0) c->since = now();
+    if (c->looks == 0) c->since = test_clock();
     if (!c->arrived)
         c->arrived = nccl_world_arrive(c->comm->world, c->number, &c->call, machine.memory(c->from),
                                        bytes_of(c), &failed);
@@ -120,7 +115,7 @@ static bool ready(void *data) {
     return c->given_up;
 }
 
-/* All ranks call the same, or the results are of no use. */
+/* All ranks must make the same call; otherwise the results are undefined. */
 static bool is_agreed(const command *c) {
     for (int i = 0; i < c->comm->ranks; i++) {
         const nccl_call *other = nccl_world_call(c->comm->world, i, c->number);

@@ -1,8 +1,9 @@
 /* Sums in the orders of rings and trees. See nccl_sum.h. */
 #include "nccl_sum.h"
 
+#include "../../support/float_bits.h"
+
 #include <stdint.h>
-#include <string.h>
 
 size_t nccl_type_bytes(ncclDataType_t type) {
     switch (type) {
@@ -32,10 +33,7 @@ bool nccl_type_adds(ncclDataType_t type) {
 static double load(ncclDataType_t type, const void *from, size_t at) {
     if (type == ncclFloat64) return ((const double *)from)[at];
     if (type == ncclFloat32) return ((const float *)from)[at];
-    const uint32_t bits = (uint32_t)((const uint16_t *)from)[at] << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return float_of_bf16(((const uint16_t *)from)[at]);
 }
 
 /* Sums of bf16 are made in f32, as on a device. */
@@ -43,18 +41,15 @@ static double round_to(ncclDataType_t type, double value) {
     if (type == ncclFloat64) return value;
     float narrow = (float)value;
     if (type == ncclBfloat16 && narrow == narrow) {
-        uint32_t bits;
-        memcpy(&bits, &narrow, sizeof bits);
-        bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-        memcpy(&narrow, &bits, sizeof bits);
+        const uint32_t bits = bits_of_float(narrow);
+        narrow = float_of_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
     }
     return narrow;
 }
 
 static void store(ncclDataType_t type, void *to, size_t at, double value) {
     const float narrow = (float)value;
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
+    const uint32_t bits = bits_of_float(narrow);
     if (type == ncclFloat64)
         ((double *)to)[at] = value;
     else if (type == ncclFloat32)

@@ -11,7 +11,7 @@
  * none of NCCL's. */
 typedef enum { NCCL_ORDER_RING, NCCL_ORDER_TREE, NCCL_ORDER_SWITCH, NCCL_ORDER_REVERSED } nccl_order;
 
-/* 0: a type that the double does not know. */
+/* 0 for a type that the double does not support. */
 size_t nccl_type_bytes(ncclDataType_t type);
 /* f32, f64, bf16 */
 bool nccl_type_adds(ncclDataType_t type);

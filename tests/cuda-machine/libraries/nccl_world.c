@@ -14,8 +14,8 @@
 
 enum { SLOTS = 2 };
 static const uint32_t magic = 0x6c6c6e63;
-static const uint64_t area_bytes = UINT64_C(1)
-                                   << 30; /* of a rank's data in a slot; only what is used exists */
+/* Of a rank's data in a slot. The file is sparse: pages that are never written take no memory. */
+static const uint64_t area_bytes = UINT64_C(1) << 30;
 static const uint64_t header_bytes = UINT64_C(1) << 16;
 
 typedef struct {
@@ -60,8 +60,8 @@ static bool is_locked(int file, int byte) {
 
 /* ---- Joining ------------------------------------------------------------------------------------------- */
 
-/* Opens the file with the header's lock. A file that its last rank has removed meanwhile is of another
- * communicator. */
+/* Opens the file and takes the header's lock. If the last rank of an earlier communicator removed the file
+ * before the lock was taken, opens a new one. */
 static int open_locked(const char *path) {
     for (;;) {
         struct stat state;

@@ -47,7 +47,7 @@ int nccl_world_awaited(const nccl_world *world, uint64_t number);
 /* What a rank calls and its data, once it has come. */
 const nccl_call *nccl_world_call(const nccl_world *world, int rank, uint64_t number);
 const void *nccl_world_data(const nccl_world *world, int rank, uint64_t number);
-/* The data of collective `number` and those before are of no use to this rank any more. */
+/* This rank no longer needs the data of collective `number` and of those before it. */
 void nccl_world_finish(nccl_world *world, uint64_t number);
 
 #endif

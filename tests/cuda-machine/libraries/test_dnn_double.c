@@ -429,12 +429,12 @@ static void test_races(void **state) {
     OK(cudnnSetStream(handle, (cudaStream_t)test_devices[0].other));
     OK(execute(&q, other[0], other[1], other[2], workspace));
     test_read(0, o[2], result, 1, false);
-    test_assert_refused("race: cudnnBackendExecute and cudnnBackendExecute");
+    assert_refused("race: cudnnBackendExecute and cudnnBackendExecute");
     OK(cudnnSetStream(handle, (cudaStream_t)test_devices[0].stream));
     OK(execute(&q, o[0], o[1], o[2], workspace));
     OK(cuMemsetD8Async(o[0], 0, 4, test_devices[0].other));
     test_read(0, o[2], result, 1, false);
-    test_assert_refused("race: ");
+    assert_refused("race: ");
     /* In one stream, or with a workspace for each, nothing is wrong. */
     OK(execute(&q, o[0], o[1], o[2], workspace));
     OK(execute(&q, o[0], o[1], o[2], workspace));
@@ -473,7 +473,7 @@ static void test_two_threads(void **state) {
     for (int i = 0; i < 2; i++) OK(pthread_create(&thread[i], NULL, use_handle, &u));
     for (int i = 0; i < 2; i++) OK(pthread_join(thread[i], NULL));
     OK(cuStreamSynchronize(test_devices[0].stream));
-    test_assert_refused("another thread is using the handle");
+    assert_refused("another thread is using the handle");
     OK(cudnnBackendDestroyDescriptor(p.plan));
 }
 

@@ -319,7 +319,7 @@ static void test_bad_openings(void **state) {
     for (int i = 0; i < 2; i++) OK(ncclCommInitRank(&comm[i], 2, id, i));
     REFUSED(ncclGroupEnd(), "ranks 0 and 1 are on one device");
     for (int i = 0; i < 2; i++) OK(ncclCommAbort(comm[i]));
-    /* Ranks that disagree on their number; a rank that is there twice. */
+    /* Ranks that disagree on their number; a rank that joins twice. */
     OK(ncclGetUniqueId(&id));
     OK(ncclGroupStart());
     OK(init(3, &id, 0, 1));
@@ -364,7 +364,7 @@ static void test_two_threads(void **state) {
     (void)state;
     open_ranks(1, 1);
     in_two_threads(use_communicator);
-    test_assert_refused("another thread is using the communicator");
+    assert_refused("another thread is using the communicator");
     close_ranks(1);
     OK(pthread_barrier_init(&both, NULL, 2));
     bool found = false;
@@ -392,7 +392,7 @@ static void test_mismatches(void **state) {
                                      comm[1], stream_of(1)));
         OK(ncclGroupEnd());
         wait_for_all(2);
-        test_assert_refused("type 7 (operation 0, root 0), rank");
+        assert_refused("type 7 (operation 0, root 0), rank");
         OK(ncclCommGetAsyncError(comm[0], &found));
         assert_int_equal(found, ncclInvalidUsage);
         for (int i = 0; i < 2; i++) OK(ncclCommAbort(comm[i]));
@@ -465,7 +465,7 @@ static void test_absent(void **state) {
     OK(pthread_join(thread, NULL));
     OK(reduce(0, COUNT));
     cuStreamSynchronize(test_devices[0].stream);
-    test_assert_refused("rank 0 has waited for rank 1 for 1 s");
+    assert_refused("rank 0 has waited for rank 1 for 1 s");
     OK(ncclCommGetAsyncError(comm[0], &found));
     assert_int_equal(found, ncclInternalError);
     for (int i = 0; i < 2; i++) OK(ncclCommAbort(comm[i]));

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "data_refused.h"
 #include "support/test_expect.h"
 
 enum { RGB = 3 };
@@ -104,11 +105,7 @@ static void test_listing(void **state) {
 }
 
 static void assert_refused(const char *dir, p2p_status code, const char *part, const char *hint) {
-    dataset *data;
-    assert_int_equal(dataset_open(&data, dir, "train", &A_TO_B), code);
-    assert_null(data);
-    MESSAGE_HAS(part);
-    if (strstr(p2p_message_hint(), hint) == NULL) fail_msg("the hint is '%s'", p2p_message_hint());
+    assert_data_refused(dir, "train", &A_TO_B, code, part, hint);
 }
 
 static void assert_unusable(const char *dir, const char *part, const char *hint) {
@@ -489,7 +486,7 @@ static void test_failure_comes_in_order(void **state) {
     const loader_batch *batch;
     assert_int_equal(loader_next(loading, &batch), P2P_INPUT);
     MESSAGE_HAS("33 pixels wide");
-    assert_non_null(strstr(p2p_message_hint(), "A on the left"));
+    HINT_HAS("A on the left");
     loader_destroy(loading);
     dataset_close(data);
     test_folder_remove(dir);

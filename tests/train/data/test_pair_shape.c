@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "data_refused.h"
 #include "support/test_expect.h"
 
 static const dataset_options AUTO = {.pairing = DATASET_PAIRS_AUTO},
@@ -39,11 +40,7 @@ static dataset *open_with(const char *split, dataset_options options) {
 }
 
 static void refuse(const char *split, dataset_options options, const char *part, const char *hint) {
-    dataset *data;
-    assert_int_equal(dataset_open(&data, test_own_folder, split, &options), P2P_INPUT);
-    assert_null(data);
-    MESSAGE_HAS(part);
-    if (strstr(p2p_message_hint(), hint) == NULL) fail_msg("the hint is '%s'", p2p_message_hint());
+    assert_data_refused(test_own_folder, split, &options, P2P_INPUT, part, hint);
 }
 
 /* ---- Shapes ------------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "data_refused.h"
 #include "support/test_expect.h"
 
 static const dataset_options STOP = {.direction = DATASET_A_TO_B},
@@ -51,10 +52,7 @@ static dataset *open_as(const char *dir, const dataset_options *options) {
 }
 
 static void refuse(const char *dir, const char *part, const char *other_part) {
-    dataset *data;
-    assert_int_equal(dataset_open(&data, dir, "train", &STOP), P2P_INPUT);
-    assert_null(data);
-    MESSAGE_HAS(part);
+    assert_data_refused(dir, "train", &STOP, P2P_INPUT, part, "");
     MESSAGE_HAS(other_part);
 }
 

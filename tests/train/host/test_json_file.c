@@ -110,7 +110,7 @@ static p2p_status read_edited(const char *from, const char *to) {
 static void test_edits(void **state) {
     (void)state;
     REFUSED(read_edited("200", "400"), P2P_INPUT, "was changed");
-    assert_non_null(strstr(p2p_message_hint(), "remove the line with \"checksum\""));
+    HINT_HAS("remove the line with \"checksum\"");
     REFUSED(read_edited("\"checksum\"", "\"checksun\""), P2P_INPUT, "was changed");
     REFUSED(read_edited("xxh128:", "xxh129:"), P2P_INPUT, "was changed");
     REFUSED(read_edited("\"nested\"", "\"data\""), P2P_INPUT, "duplicate");

@@ -1,5 +1,5 @@
-/* EXIF's orientation: pictures are turned as it says, sizes in headers too; damaged data turns nothing, and
- * is not read beyond its end; a data set's identity shows the turns. */
+/* EXIF's orientation: pictures, and the sizes in their headers, are turned by it; damaged data turn nothing
+ * and are not read beyond their end; the identity of a data set depends on the turns. */
 #include "data/dataset_identity.h"
 #include "image/exif.h"
 #include "support/test_files.h"

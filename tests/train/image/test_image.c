@@ -4,6 +4,7 @@
 #include "image/image.h"
 #include "image/image_limits.h"
 #include "image/picture_grid.h"
+#include "support/test_bytes.h"
 #include "support/test_files.h"
 
 #include <inttypes.h>
@@ -139,7 +140,7 @@ static void test_cmyk_is_named(void **state) {
     for (int i = 0; i < 2; i++) {
         uint8_t *bytes = test_file_read(test_golden(names[i]), &size);
         assert_refused(bytes, size, "CMYK");
-        assert_non_null(strstr(p2p_message_hint(), "RGB"));
+        HINT_HAS("RGB");
         free(bytes);
     }
 }
@@ -156,7 +157,7 @@ static void refuse_edited(const char *name, size_t at, uint8_t value, const char
 static void test_unusual_bmp(void **state) {
     (void)state;
     refuse_edited("images/palette.bmp", 30, 1, "run-length"); /* BI_RLE8 */
-    assert_non_null(strstr(p2p_message_hint(), "PNG"));
+    HINT_HAS("PNG");
     refuse_edited("images/palette4.bmp", 30, 2, "run-length");
     refuse_edited("images/rgb.bmp", 30, 5, "compressed"); /* BI_PNG */
     refuse_edited("images/rgb.bmp", 30, 3, "24 bits");    /* masks */
@@ -177,15 +178,11 @@ static void test_unusual_gif(void **state) {
 
 /* ---- Absurd sizes ------------------------------------------------------------------------------------- */
 
-static void put_u32(uint8_t *bytes, uint32_t value) {
-    for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 /* A PNG file that is valid except that its header states another size. */
 static uint8_t *png_claiming(uint32_t width, uint32_t height, size_t *size) {
     uint8_t *bytes = test_file_read(test_golden("images/rgb.png"), size);
-    put_u32(bytes + 16, width); /* the signature, IHDR's length and name come first */
-    put_u32(bytes + 20, height);
+    put_high_first(bytes + 16, width, 4); /* the signature, IHDR's length and name come first */
+    put_high_first(bytes + 20, height, 4);
     test_png_seal(bytes, *size);
     return bytes;
 }
@@ -473,7 +470,7 @@ static void test_what_jpeg_cannot_hold(void **state) {
         assert_int_equal(image_save(test_path(folder, "c.jpg"), &picture), P2P_USAGE);
         MESSAGE_HAS("c.jpg");
         MESSAGE_HAS(formats[i].channels % 2 == 0 ? "alpha" : "16 bits");
-        assert_non_null(strstr(p2p_message_hint(), ".png"));
+        HINT_HAS(".png");
         assert_int_equal(image_save_check("c.png", formats[i]), P2P_OK);
         image_free(&picture);
     }

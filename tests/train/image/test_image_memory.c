@@ -6,6 +6,7 @@
 #include "host/sys.h"
 #include "image/image_limits.h"
 #include "image/resize.h"
+#include "support/test_bytes.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -274,36 +275,29 @@ static void test_resizing_is_bounded(void **state) {
 enum { HUGE_SIDE = 16384 };
 
 /* Each of these small files claims 2^28 pixels. The end of a header is where the data of a picture begin. */
-static void put_be(uint8_t *at, uint32_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) at[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
-}
-static void put_le(uint8_t *at, uint32_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) at[i] = (uint8_t)(value >> 8 * i);
-}
-
 static void claim_png(uint8_t *bytes) {
-    put_be(bytes + 16, HUGE_SIDE, 4);
-    put_be(bytes + 20, HUGE_SIDE, 4);
+    put_high_first(bytes + 16, HUGE_SIDE, 4);
+    put_high_first(bytes + 20, HUGE_SIDE, 4);
 }
 static void claim_bmp(uint8_t *bytes) {
-    put_le(bytes + 18, HUGE_SIDE, 4);
-    put_le(bytes + 22, HUGE_SIDE, 4);
+    put_low_first(bytes + 18, HUGE_SIDE, 4);
+    put_low_first(bytes + 22, HUGE_SIDE, 4);
 }
 /* The screen is huge, and so is the frame after the palette of 2^(n + 1) colours and the extensions. */
 static void claim_gif(uint8_t *bytes) {
     size_t at = 13 + (size_t)3 * (2u << (bytes[10] & 7));
-    put_le(bytes + 6, HUGE_SIDE, 2);
-    put_le(bytes + 8, HUGE_SIDE, 2);
+    put_low_first(bytes + 6, HUGE_SIDE, 2);
+    put_low_first(bytes + 8, HUGE_SIDE, 2);
     while (bytes[at] == 0x21)
         for (at += 2; bytes[at++] != 0;) at += bytes[at - 1];
-    put_le(bytes + at + 5, HUGE_SIDE, 2);
-    put_le(bytes + at + 7, HUGE_SIDE, 2);
+    put_low_first(bytes + at + 5, HUGE_SIDE, 2);
+    put_low_first(bytes + at + 7, HUGE_SIDE, 2);
 }
 static void claim_jpeg(uint8_t *bytes) {
     size_t frame = 0;
     while (bytes[frame] != 0xff || (bytes[frame + 1] != 0xc0 && bytes[frame + 1] != 0xc2)) frame++;
-    put_be(bytes + frame + 5, HUGE_SIDE, 2);
-    put_be(bytes + frame + 7, HUGE_SIDE, 2);
+    put_high_first(bytes + frame + 5, HUGE_SIDE, 2);
+    put_high_first(bytes + frame + 7, HUGE_SIDE, 2);
 }
 
 static const struct {

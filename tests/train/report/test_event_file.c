@@ -1,6 +1,7 @@
 /* Event files: the checksum against its published check value, records, and fields of messages, which are
  * read here by hand. That TensorBoard reads them is shown by program/test_events.sh. */
 #include "report/event_file.h"
+#include "support/test_bytes.h"
 #include "support/test_files.h"
 
 #include <dirent.h>
@@ -25,12 +26,6 @@ static void test_checksum(void **state) {
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
 
-static uint64_t low_first(const uint8_t *bytes, int count) {
-    uint64_t value = 0;
-    for (int i = 0; i < count; i++) value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
 static uint32_t masked(const uint8_t *bytes, size_t size) {
     const uint32_t crc = event_file_crc(bytes, size);
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
@@ -45,11 +40,11 @@ typedef struct {
 /* Takes the next record from the front of a file. */
 static part next_record(part *file) {
     assert_true(file->size >= 16);
-    const uint64_t size = low_first(file->at, 8);
-    assert_int_equal(low_first(file->at + 8, 4), masked(file->at, 8));
+    const uint64_t size = get_low_first(file->at, 8);
+    assert_int_equal(get_low_first(file->at + 8, 4), masked(file->at, 8));
     assert_true(size + 16 <= file->size);
     const part record = {file->at + 12, size};
-    assert_int_equal(low_first(record.at + size, 4), masked(record.at, size));
+    assert_int_equal(get_low_first(record.at + size, 4), masked(record.at, size));
     *file = (part){file->at + size + 16, file->size - size - 16};
     return record;
 }
@@ -108,7 +103,7 @@ static void write_file(const char *folder) {
     event_file *file;
     json_t *settings =
         json_pack("{s:i, s:s, s:b, s:n, s:{}}", "size", 64, "norm", "batch", "flip", 1, "none", "origin");
-    OK(event_file_create(&file, folder, 300));
+    OK(event_file_create(&file, folder, "0123456789abcdef0123456789abcdef", 300));
     OK(event_file_settings(file, settings, "name"));
     OK(event_file_scalars(file, 1234567, scalars, 3));
     OK(event_file_picture(file, 7, "samples", 300, 20, png, sizeof png));
@@ -152,7 +147,8 @@ static void test_records(void **state) {
     expect_text(field(summary_value(settings, 0), 1, 0, &unused), "_hparams_/session_start_info");
     assert_int_equal(number_of(scalars, 2), 1234567);
     expect_text(field(summary_value(scalars, 0), 1, 0, &unused), "loss/a");
-    assert_int_equal(low_first(field(summary_value(scalars, 0), 2, 0, &unused).at, 4), 0x3e800000); /* 0.25 */
+    assert_int_equal(get_low_first(field(summary_value(scalars, 0), 2, 0, &unused).at, 4),
+                     0x3e800000);                                           /* 0.25 */
     expect_text(field(summary_value(scalars, 1), 1, 0, &unused), "loss/b"); /* NAN is left out */
     const part shown = field(summary_value(picture, 0), 4, 0, &unused);
     assert_int_equal(number_of(shown, 1), 20);
@@ -171,11 +167,28 @@ static void test_names(void **state) {
     test_folder_remove(folder);
 }
 
+/* The identity in a name; names of other programs and of older versions have none. */
+static void test_identities(void **state) {
+    (void)state;
+    static const char *const others[] = {"events.out.tfevents.1700000000.0.p2p",
+                                         "events.out.tfevents.1700000000.host.123.0",
+                                         "events.out.tfevents.1.0.0123456789abcdef.p2p",
+                                         "events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.p2pp",
+                                         "events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.v2",
+                                         "x.events.out.tfevents.1.0.p2p",
+                                         ""};
+    const char *run;
+    assert_true(event_file_run("events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.p2p", &run));
+    assert_memory_equal(run, "0123456789abcdef0123456789abcdef", 32);
+    for (int i = 0; i < 7; i++) assert_false(event_file_run(others[i], &run));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checksum),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_identities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

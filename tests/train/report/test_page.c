@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "support/test_expect.h"
+#include "support/test_text.h"
 
 static const char identity[] = "0123456789abcdef0123456789abcdef";
 
@@ -29,20 +30,14 @@ static char *page_of(const char *title, const char *run, json_t *data) {
     return text;
 }
 
-static int count_of(const char *text, const char *part) {
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) count++;
-    return count;
-}
-
 static void test_no_text_becomes_markup(void **state) {
     (void)state;
     static const char hostile[] = "</script><script>alert(1)</script><!--\"'&\xff\n\xe2\x80\xae";
     char *plain = page_of("name", identity, json_pack("{s:[]}", "runs"));
     char *text = page_of(hostile, identity, json_pack("{s:o}", "name", page_text(hostile)));
-    assert_int_equal(count_of(text, "<script"), count_of(plain, "<script"));
-    assert_int_equal(count_of(text, "</script"), count_of(plain, "</script"));
-    assert_int_equal(count_of(text, "<!--"), count_of(plain, "<!--"));
+    assert_int_equal(count_text(text, "<script"), count_text(plain, "<script"));
+    assert_int_equal(count_text(text, "</script"), count_text(plain, "</script"));
+    assert_int_equal(count_text(text, "<!--"), count_text(plain, "<!--"));
     assert_non_null(strstr(text, "<title>&#60;/script&#62;&#60;script&#62;alert(1)&#60;/script&#62;"
                                  "&#60;!--&#34;&#39;&#38;\\xff\\x0a\\xe2\\x80\\xae</title>"));
     assert_non_null(strstr(text, "\\u003c/script>\\u003cscript>alert(1)"));
@@ -70,9 +65,9 @@ static void test_data(void **state) {
 static void test_nothing_is_loaded(void **state) {
     (void)state;
     char *text = page_of("name", NULL, json_pack("{s:[]}", "runs"));
-    assert_int_equal(count_of(text, "//www.w3.org/2000/svg"), 1);
-    assert_int_equal(count_of(text, "http:") + count_of(text, "https:"), 1);
-    assert_int_equal(count_of(text, "src=\"") + count_of(text, "<link") + count_of(text, "@import"), 0);
+    assert_int_equal(count_text(text, "//www.w3.org/2000/svg"), 1);
+    assert_int_equal(count_text(text, "http:") + count_text(text, "https:"), 1);
+    assert_int_equal(count_text(text, "src=\"") + count_text(text, "<link") + count_text(text, "@import"), 0);
     assert_non_null(strstr(text, "default-src 'none'"));
     free(text);
 }

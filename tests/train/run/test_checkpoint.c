@@ -3,6 +3,7 @@
  *   test_checkpoint [all]    all: every bit and every length; otherwise some of those of the header, whose
  *                            check takes longest
  */
+#include "host/sys.h"
 #include "models/safetensors_damage.h"
 #include "run/checkpoint.h"
 #include "support/test_files.h"
@@ -96,7 +97,7 @@ static void damage(const char *name) {
 }
 
 static bool is_there(const char *name) {
-    return access(test_own_path(name), F_OK) == 0;
+    return test_is_there(test_own_path(name));
 }
 
 static void expect_intact(const char *name, int warnings) {
@@ -122,7 +123,7 @@ static void test_fallback(void **state) {
     expect_intact("step-000000009.safetensors", 0);
     damage("step-000000009.safetensors");
     expect_intact("step-000000005.safetensors", 2); /* the damage, and what follows */
-    assert_true(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+    assert_true(is_there("step-000000009.safetensors" SYS_DAMAGED));
     assert_false(is_there("step-000000009.safetensors"));
     expect_intact("step-000000005.safetensors", 0); /* the damaged one is not a checkpoint any more */
 }
@@ -137,7 +138,7 @@ static void test_none_intact(void **state) {
     test_file_write(test_own_path("step-000000005.safetensors"), "cut", 3);
     REFUSED(checkpoint_find_intact(test_own_folder, &path), P2P_INPUT,
             "step-000000009.safetensors is damaged");
-    assert_non_null(strstr(p2p_message_hint(), "--init-generator"));
+    HINT_HAS("--init-generator");
     assert_null(path);
     assert_true(is_there("step-000000009.safetensors") && is_there("step-000000005.safetensors"));
 }
@@ -169,7 +170,7 @@ static void test_not_readable(void **state) {
         MESSAGE_HAS("step-000000009.safetensors: Input/output error");
         assert_null(path);
         assert_true(is_there("step-000000009.safetensors"));
-        assert_false(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+        assert_false(is_there("step-000000009.safetensors" SYS_DAMAGED));
     }
     assert_true(failures > 3); /* the header's length, the header, and tensors */
     assert_non_null(strstr(path, "step-000000009.safetensors"));

@@ -116,7 +116,7 @@ static void test_release(void **state) {
 
 /* ---- Other numbers of devices ------------------------------------------------------------------------- */
 
-/* Goes on to the step on these devices. */
+/* Trains up to this step, or continues up to it, on these devices. */
 static void go_on(const char *out, const char *devices, const char *steps) {
     const test_command first = {COMMAND_TRAIN,
                                 command_train,

@@ -108,8 +108,8 @@ static void expect_stop(const char *device, const char *named, const char *step)
     assert_int_equal(train(device, "4"), P2P_FAILED);
     if (!strstr(p2p_message(), named) || !strstr(p2p_message(), step))
         fail_msg("'%s' names neither %s nor %s", p2p_message(), named, step);
-    assert_non_null(strstr(p2p_message_hint(), "p2p doctor"));
-    assert_non_null(strstr(p2p_message_hint(), "then continue with: p2p train"));
+    HINT_HAS("p2p doctor");
+    HINT_HAS("then continue with: p2p train");
     assert_true(test_is_there("run/checkpoints/step-000000002.safetensors"));
     assert_false(test_is_there("run/checkpoints/step-000000004.safetensors"));
 }

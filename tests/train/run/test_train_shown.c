@@ -1,8 +1,9 @@
 /* What a training shows while it runs, on a pretend clock: how long it will take, the time that is left,
  * report.html and the pictures within an epoch of hours, and that none of it depends on the length.
  *
- * The linker directs the clock and the calls that take time here (--wrap): a step, a validation and a
- * checkpoint take as long as the test says, and nothing else takes any. So every printed number is exact.
+ * The linker replaces the clock and the calls that take time by functions of this file (--wrap): a step, a
+ * validation and a checkpoint take the time that the test sets, and nothing else takes any. So every printed
+ * number is exact.
  * Each training runs in a process of its own.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
@@ -28,6 +29,7 @@
 #include <cmocka.h>
 
 #include "support/test_expect.h"
+#include "support/test_text.h"
 
 /* ---- The clock, and what takes time -------------------------------------------------------------------- */
 
@@ -164,8 +166,7 @@ static char *text_of(const char *path) {
 
 static int count_of(const char *path, const char *part) {
     char *text = text_of(path);
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) count++;
+    const int count = count_text(text, part);
     free(text);
     return count;
 }

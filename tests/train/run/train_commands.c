@@ -2,6 +2,7 @@
 #include "train_commands.h"
 
 #include "image/image.h"
+#include "support/metrics_text.h"
 #include "support/test_files.h"
 
 #include <dirent.h>
@@ -61,27 +62,12 @@ p2p_status test_command_run(const test_command *line, const char *more) {
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-bool test_is_there(const char *path) {
-    return access(path, F_OK) == 0;
-}
-
-/* Removes times and measured rates from the log, in place. */
-static void remove_rates(char *text) {
-    static const char measured[] = ",\"time\":"; /* the first of them */
-    char *to = text;
-    for (const char *from = text; *from;) {
-        if (strncmp(from, measured, strlen(measured)) == 0) from += strcspn(from, "}");
-        *to++ = *from++;
-    }
-    *to = '\0';
-}
-
 void test_expect_same_log(const char *whole, const char *other) {
     size_t size;
     char *a = (char *)test_file_read(test_path(whole, "metrics.jsonl"), &size);
     char *b = (char *)test_file_read(test_path(other, "metrics.jsonl"), &size);
-    remove_rates(a);
-    remove_rates(b);
+    metrics_remove_rates(a);
+    metrics_remove_rates(b);
     assert_string_equal(a, b);
     free(a);
     free(b);

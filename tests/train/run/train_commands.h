@@ -21,8 +21,6 @@ p2p_status test_command_run(const test_command *line, const char *more);
 /* The same; stdout and stderr are added to the file `output`. */
 p2p_status test_command_run_into(const char *output, const test_command *line, const char *more);
 
-bool test_is_there(const char *path);
-
 /* Fails unless the logs of two trainings are equal but for times and measured rates. */
 void test_expect_same_log(const char *whole, const char *other);
 

@@ -113,17 +113,17 @@ static void test_the_largest_batch(void **state) {
     question = question_of(device, 500, 256, &calls);
     question.change = MEMORY_FIXED;
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "needs 5.34 GB");
-    assert_non_null(strstr(p2p_message_hint(), "keeps its batch and size"));
+    HINT_HAS("keeps its batch and size");
     question = question_of(device, 1, 4096, &calls);
     question.change = MEMORY_PICTURES;
     question.shape.height = 2048;
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "needs 1.44 GB");
-    assert_non_null(strstr(p2p_message_hint(), "one picture of at most 3360 x 1664 pixels needs 0.99 GB"));
+    HINT_HAS("one picture of at most 3360 x 1664 pixels needs 0.99 GB");
     p2p_device_close(device);
     device = open_pretended(50 * MB, false, 0);
     question = question_of(device, 2, 64, &calls);
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "which has 0.05 GB");
-    assert_non_null(strstr(p2p_message_hint(), "nothing smaller fits"));
+    HINT_HAS("nothing smaller fits");
     p2p_device_close(device);
 }
 
@@ -135,7 +135,7 @@ static void test_pieces(void **state) {
     question.measure = in_pieces;
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY,
             "this training doesn't fit on pretend:0 (plain): a value needs it in one piece");
-    assert_non_null(strstr(p2p_message_hint(), "--batch 15 needs"));
+    HINT_HAS("--batch 15 needs");
     p2p_device_close(device);
 }
 
@@ -197,7 +197,7 @@ static void test_pictures(void **state) {
         setup_memory_check(&question), P2P_OUT_OF_MEMORY,
         "this training needs 4503599.63 GB of memory beside that of pretend:0 and 4503599.63 GB for reading "
         "pictures; ");
-    assert_non_null(strstr(p2p_message_hint(), "nothing smaller fits"));
+    HINT_HAS("nothing smaller fits");
     limit_pictures((uint64_t)1 << 50);
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "and 1125899.91 GB for reading pictures; ");
     limit_pictures(UINT64_MAX);
@@ -227,7 +227,7 @@ static void test_fewer_pictures_at_once(void **state) {
     for (int fixed = 0; fixed < 2; fixed++) {
         question.change = fixed ? MEMORY_FIXED : MEMORY_OPTIONS;
         REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "GB for reading pictures; ");
-        assert_non_null(strstr(p2p_message_hint(), wanted));
+        HINT_HAS(wanted);
     }
     limit_pictures(2 * each_bytes); /* what was proposed fits */
     memory_fit fit;
