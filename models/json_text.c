@@ -96,7 +96,7 @@ p2p_status json_text_parse(const char *name, const char *text, size_t length, si
 typedef struct {
     char *text;
     size_t size, capacity;
-    bool failed;
+    bool ascii, failed;
 } text_sink;
 
 static bool make_room(text_sink *sink, size_t size) {
@@ -111,8 +111,7 @@ static bool make_room(text_sink *sink, size_t size) {
     return true;
 }
 
-static int append(const char *bytes, size_t size, void *opaque) {
-    text_sink *sink = opaque;
+static int append_plain(const char *bytes, size_t size, text_sink *sink) {
     if (sink->failed || !make_room(sink, size)) {
         sink->failed = true;
         return -1;
@@ -122,8 +121,23 @@ static int append(const char *bytes, size_t size, void *opaque) {
     return 0;
 }
 
+/* JSON_ENSURE_ASCII escapes all control characters but DEL, which can be in strings only. */
+static int append(const char *bytes, size_t size, void *opaque) {
+    static const char escaped[] = "\\u007f";
+    text_sink *sink = opaque;
+    const char *del;
+    while (sink->ascii && (del = memchr(bytes, 0x7f, size)) != NULL) {
+        const size_t before = (size_t)(del - bytes);
+        if (append_plain(bytes, before, sink) != 0 || append_plain(escaped, sizeof escaped - 1, sink) != 0)
+            return -1;
+        bytes += before + 1;
+        size -= before + 1;
+    }
+    return append_plain(bytes, size, sink);
+}
+
 p2p_status json_text_make(const char *name, const json_t *value, size_t flags, char **text) {
-    text_sink sink = {0};
+    text_sink sink = {.ascii = (flags & JSON_ENSURE_ASCII) != 0};
     const bool made = value && json_dump_callback(value, append, &sink, flags) == 0 && !sink.failed;
     *text = NULL;
     if (!made || !make_room(&sink, 0)) {

@@ -19,7 +19,8 @@
 p2p_status json_text_parse(const char *name, const char *text, size_t length, size_t flags, json_t **value,
                            json_error_t *error);
 
-/* The text of a value with jansson's encoding flags, terminated; the caller frees it. P2P_OUT_OF_MEMORY,
+/* The text of a value with jansson's encoding flags, terminated; the caller frees it. With JSON_ENSURE_ASCII,
+ * which everything that a person may look at needs, it is safe to print (p2p_printable.h). P2P_OUT_OF_MEMORY,
  * which names `name`, also if `value` is NULL: then it could not be made. */
 p2p_status json_text_make(const char *name, const json_t *value, size_t flags, char **text);
 

@@ -158,7 +158,7 @@ static p2p_status start(safetensors_writer *writer) {
     const json_t *metadata = json_object_get(writer->header, SAFETENSORS_METADATA_KEY);
     P2P_TRY(safetensors_seal_begin(&writer->seal, metadata, writer->entries, writer->count));
     char *text;
-    P2P_TRY(json_text_make(writer->file.path, writer->header, JSON_COMPACT, &text));
+    P2P_TRY(json_text_make(writer->file.path, writer->header, JSON_COMPACT | JSON_ENSURE_ASCII, &text));
     p2p_status status = put_header(writer, text);
     free(text);
     writer->started = true;

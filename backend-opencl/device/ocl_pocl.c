@@ -32,6 +32,7 @@ static struct {
     char folder[FOLDER_BYTES];           /* the one that PoCL uses */
     char temporary[FOLDER_BYTES];        /* "" unless a temporary folder was made */
     char reason[FOLDER_BYTES + 64];
+    char refused[FOLDER_BYTES + 64]; /* why POCL_CACHE_DIR is ignored; "": it is not */
 } pocl;
 
 /* ---- Folders --------------------------------------------------------------------------------------- */
@@ -87,11 +88,11 @@ static bool is_private(const char *path) {
     return (about.st_uid == geteuid() || about.st_uid == 0) && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Whether PoCL can use the folder: pocl.folder. */
-static bool check_folder(void) {
-    const bool usable = try_folder(pocl.folder);
-    if (usable && is_private(pocl.folder)) return true;
-    if (usable)
+/* Whether PoCL can use the folder: pocl.folder. *usable: whether it could be written. */
+static bool check_folder(bool *usable) {
+    *usable = try_folder(pocl.folder);
+    if (*usable && is_private(pocl.folder)) return true;
+    if (*usable)
         snprintf(pocl.reason, sizeof pocl.reason,
                  "its cache folder %s is not safe: other users can write to it", pocl.folder);
     else
@@ -102,6 +103,7 @@ static bool check_folder(void) {
 
 /* Whether PoCL's default folder can be used. */
 static bool finds_folder(void) {
+    bool usable;
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (xdg && xdg[0])
         snprintf(pocl.folder, sizeof pocl.folder, "%s/pocl/kcache", xdg);
@@ -109,13 +111,17 @@ static bool finds_folder(void) {
         snprintf(pocl.folder, sizeof pocl.folder, "%s/.cache/pocl/kcache", home);
     else
         snprintf(pocl.folder, sizeof pocl.folder, "/tmp/pocl/kcache");
-    return check_folder();
+    return check_folder(&usable);
+}
+
+/* Replaces PoCL's own choice by pocl.folder. */
+static bool set_folder(void) {
+    return pocl.replaced = setenv("POCL_CACHE_DIR", pocl.folder, 1) == 0;
 }
 
 static bool use_folder(const char *folder) {
-    if (setenv("POCL_CACHE_DIR", folder, 1) != 0) return false;
     snprintf(pocl.folder, sizeof pocl.folder, "%s", folder);
-    return pocl.replaced = true;
+    return set_folder();
 }
 
 static const char own_name[] = "pocl"; /* the name of PoCL's folder in p2p's cache */
@@ -217,10 +223,15 @@ static bool use_temporary(void) {
 }
 
 void ocl_pocl_found(void) {
-    if (!pocl.temporary[0] || pocl.warned) return;
+    if (pocl.warned) return;
     pocl.warned = true;
-    ocl_host->warn("PoCL: %s; kernels are compiled again at every start; the option --cache DIR keeps them",
-                   pocl.reason);
+    if (pocl.refused[0])
+        ocl_host->warn("PoCL: %s; %s is used in place of POCL_CACHE_DIR (chmod go-w makes it safe)",
+                       pocl.refused, pocl.folder);
+    if (pocl.temporary[0])
+        ocl_host->warn(
+            "PoCL: %s; kernels are compiled again at every start; the option --cache DIR keeps them",
+            pocl.reason);
 }
 
 void ocl_pocl_obstacle(char *text, size_t size) {
@@ -276,15 +287,25 @@ void ocl_pocl_watch(void) {
 
 /* ---- Preparation ----------------------------------------------------------------------------------- */
 
+/* Whether PoCL takes the folder that the user has named: one that can't be written is left to PoCL's message,
+ * one that others can change is replaced. */
+static bool takes_named_folder(void) {
+    bool usable;
+    const char *named = getenv("POCL_CACHE_DIR");
+    if (!named || !named[0]) return false;
+    snprintf(pocl.folder, sizeof pocl.folder, "%s", named);
+    if (check_folder(&usable) || !usable) return true;
+    memcpy(pocl.refused, pocl.reason, sizeof pocl.refused);
+    return false;
+}
+
 void ocl_pocl_prepare(void) {
     if (pocl.prepared) return;
     pocl.prepared = true;
     note_unhandled();
-    const char *set = getenv("POCL_CACHE_DIR");
-    if (set && set[0]) {
-        snprintf(pocl.folder, sizeof pocl.folder, "%s", set);
-        (void)check_folder();
-    } else if (!use_own_folder() && !finds_folder()) {
+    if (takes_named_folder() || use_own_folder()) return;
+    if (!finds_folder())
         (void)use_temporary();
-    }
+    else if (pocl.refused[0])
+        (void)set_folder();
 }

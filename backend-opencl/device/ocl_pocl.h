@@ -17,8 +17,8 @@ extern const char ocl_pocl_platform[]; /* PoCL's CL_PLATFORM_NAME */
 /* Chooses PoCL's folder, unless POCL_CACHE_DIR is set: a folder in p2p's cache, whose files are verified here
  * (driver_folder of p2p_backend.h); without that cache PoCL's own, whose files are not; without that a
  * temporary one, which is removed when the process ends, or at the next such start if a signal has ended it.
- * A folder that others can write to is not used. Call it before any OpenCL function, with one thread only.
- * Has an effect once per process. */
+ * A folder that others can write to is not used, also if POCL_CACHE_DIR names it. Call it before any OpenCL
+ * function, with one thread only. Has an effect once per process. */
 void ocl_pocl_prepare(void);
 
 /* Records the files that PoCL has made in the folder of p2p's cache, if p2p_device_info.driver is PoCL's. The
@@ -29,7 +29,8 @@ void ocl_pocl_record(const char *driver);
  * the time. What a killed process has not recorded is made again. */
 bool ocl_pocl_record_is_due(void);
 
-/* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
+/* Warns once if PoCL, which is among the platforms, uses the temporary folder, or another one than
+ * POCL_CACHE_DIR. */
 void ocl_pocl_found(void);
 
 /* Why PoCL has no device, if the folder is the reason: a sentence; else "". */

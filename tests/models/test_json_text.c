@@ -135,6 +135,15 @@ static void test_other_texts(void **state) {
     assert_null(value);
     assert_int_equal(json_text_make("file", NULL, 0, &text), P2P_OUT_OF_MEMORY);
     assert_null(text);
+    /* What is written for people is printable; other texts have all characters as they are. */
+    json_t *shown = json_string("a\x7f\xe2\x80\xae\x7f");
+    OK(json_text_make("file", shown, JSON_ENCODE_ANY | JSON_ENSURE_ASCII, &text));
+    assert_string_equal(text, "\"a\\u007f\\u202E\\u007f\"");
+    free(text);
+    OK(json_text_make("file", shown, JSON_ENCODE_ANY, &text));
+    assert_string_equal(text, "\"a\x7f\xe2\x80\xae\x7f\"");
+    free(text);
+    json_decref(shown);
     /* Values from before and from after the first parse are released alike. */
     json_t *made = json_pack("{s:s}", "key", "value");
     OK(json_text_make("file", made, 0, &text));

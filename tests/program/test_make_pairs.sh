@@ -295,6 +295,37 @@ no_partial stopped
 expect 0 "kept $made that were there" "${slow[@]}" stopped
 diff -r -x pairs.json stopped whole-run || fail "after SIGTERM: other pictures"
 
+# stop COMMAND...: begins the command, and sends SIGINT once it handles it.
+stop() {
+    env --default-signal=INT "$@" >out.txt 2>err.txt &
+    for _ in $(seq 1000); do
+        grep -qE '^SigCgt:.*[2367abef]$' /proc/$!/status 2>/dev/null && break
+        sleep 0.01
+    done
+    kill -INT $!
+    wait $!
+    status=$?
+    [ $status -eq 130 ] || fail "Ctrl-C: exit code $status: $*: $(tail -n 2 err.txt)"
+}
+mkdir looked looked/train
+for i in $(seq 600); do ln -s ../../toys/train/00001.jpg "looked/train/$i.jpg"; done
+stop "${make[@]}" check looked --workers 1
+printed "stopped by Ctrl-C (SIGINT) after " check
+printed " of 600 pictures" check
+grep -qE "complete|the same command" err.txt && fail "check: what was made is named: $(cat err.txt)"
+stop "$p2p" sample-data drawn --count 600 --size 128
+made=$(find drawn -name '*.jpg' | wc -l)
+printed "stopped by Ctrl-C (SIGINT) after $made of 900 pictures, which are complete" sample-data
+printed "hint: the same command draws the rest" sample-data
+no_partial drawn
+mkdir -p sorted
+for i in $(seq 10000); do : >"sorted/$i.png"; done
+stop "${make[@]}" split sorted
+printed "stopped by Ctrl-C (SIGINT)" split
+printed "hint: the same command moves the rest" split
+expect 0 "moved " "${make[@]}" split sorted
+[ "$(find sorted/* -name '*.png' | wc -l)" -eq 10000 ] || fail "split: pictures are missing after Ctrl-C"
+
 echo "-- split"
 mkdir set
 for i in $(seq 200); do echo "$i" >"set/picture $i.png"; done # the names decide
@@ -395,7 +426,7 @@ cat >bin/ffmpeg <<'FFMPEG'
 printf '%s\n' "$@" >"$ARGUMENTS"
 for pattern; do :; done
 i=1
-[ "$FRAMES" = none ] && exit 69
+[ "$FRAMES" = none ] && printf '%s: no video\n' "$8" >&2 && exit 69
 [ "$FRAMES" = deaf ] && trap '' TERM
 case $FRAMES in endless | deaf)
     cp "${PHOTOS%% *}" "$(dirname "${pattern#file:}")/000001.png"
@@ -434,8 +465,12 @@ mkdir planted && ln -s ../outlines 'planted/.walk 100%.frames' # a folder of tha
 expect 2 "is a symbolic link" "${make[@]}" video 'walk 100%.mp4' planted
 [ -e outlines/00001.png ] || fail "video: a link has led to the removal of other files"
 expect 3 "there is no file nothing.mp4" "${make[@]}" video nothing.mp4 other
+forged=$'v\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b.mp4'
+cp 'walk 100%.mp4' "$forged"
+expect 3 'ffmpeg: forged: done\x1b[2J\xe2\x80\xae\xd8\x9c\xc2\x9b.mp4: no video' env FRAMES=none "${make[@]}" video "$forged" other
+grep -q '^forged' err.txt && fail "video: ffmpeg's message begins a line: $(cat -v err.txt)"
 
-# A signal to p2p alone ends ffmpeg too, whether it heeds the signal or not.
+# A signal to p2p alone ends ffmpeg too, also if it ignores the signal.
 lives() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; } # and is no zombie, for which nobody has waited
 # ended_with FRAMES CODE SIGNAL...: sends the signals while ffmpeg runs, and checks the exit code and that ffmpeg has ended.
 ended_with() {
@@ -454,8 +489,10 @@ ended_with() {
     [ $status -eq "$code" ] || fail "video: exit code $status instead of $code after $*: $(cat err.txt)"
 }
 ended_with endless 143 TERM
+grep -q "^p2p: stopped by SIGTERM" err.txt || fail "video: SIGTERM is not named: $(cat err.txt)"
 no_partial stopped
 ended_with endless 130 INT
+grep -q "^p2p: stopped by Ctrl-C" err.txt || fail "video: Ctrl-C is not named: $(cat err.txt)"
 no_partial stopped
 ended_with deaf 143 TERM TERM
 ended_with endless 137 KILL

@@ -10,15 +10,20 @@ draw_toys 4
 length=(--steps 8 --save-every 10)
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 
+# unsafe FILE...: whether the files have control or format characters.
+unsafe() {
+    LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xd8\x9c' "$@"
+}
+
 # clean WHAT: checks that the last command's output has no control, format or other bytes that a name brought in.
 clean() {
-    LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xd8\x9c' out.txt err.txt &&
+    unsafe out.txt err.txt &&
         fail "$1: something from a name is printed as it is: $(cat -v err.txt)"
     grep -q '^forged' out.txt err.txt && fail "$1: a name has a line of its own: $(cat -v err.txt)"
 }
 
 echo "-- names that would forge output"
-evil=$'a\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9bq'\''\xe9'
+evil=$'a\nforged: done\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b\x7fq'\''\xe9' text=$'\e[2J\xe2\x80\xae\xd8\x9c\xc2\x9b\x7f\xc3\xa9'
 mkdir -p "data$evil/train" "pictures$evil"
 cp toys/train/* "data$evil/train/"
 echo nothing >"data$evil/train/$evil.png"
@@ -39,6 +44,23 @@ clean "results that exist"
 expect 0 "" "$p2p" test --model "run$evil" --data "data$evil" --split train --on-bad-image skip --device "$device" --out "tested$evil"
 clean "a test"
 [ "$(wc -l <out.txt)" -eq 1 ] || fail "a test prints more than a line of JSON"
+cp -r toys "toys$text" # names that are UTF-8
+mv "$(ls "toys$text"/train/* | head -n 1)" "toys$text/train/$text.jpg"
+expect 0 "" "$p2p" train --data "toys$text" --out "run$text" "${small[@]:2}" --steps 1
+expect 0 "" "$p2p" train --out "run$text" --resume --device "$device" --steps 2
+expect 0 "" "$p2p" test --model "run$text" --data "toys$text" --device "$device" --out "tested$text"
+expect 0 "" "$p2p" pairs blank "toys$text/train" "blank$text"
+expect 0 "" "$p2p" pairs check "toys$text" --json "checked$text"
+for folder in "$evil" "$text"; do
+    for file in "run$folder/"{config.json,metrics.jsonl,report.html} "tested$folder/"{metrics.json,index.html}; do
+        unsafe "$file" && fail "$(basename "$file"): a name is written as it is"
+    done
+done
+unsafe "blank$text/pairs.json" "checked$text" && fail "p2p pairs writes a name as it is"
+for file in "run$text/checkpoints/"*; do
+    head -c $((8 + $(od -An -t u8 -N 8 "$file"))) "$file" | tail -c +9 >header.txt
+    unsafe header.txt && fail "a checkpoint has a name as it is: $(cat -v header.txt)"
+done
 expect 0 "next: p2p train --data \$'" "$p2p" sample-data "more$evil" --count 4 --size 32
 clean "generated data"
 expect 2 "is not a command" "$p2p" "$evil"
@@ -76,20 +98,30 @@ expect 3 "File name too long" "$p2p" train "${small[@]}" --out "$(printf 'd/%.0s
 echo "-- links and pipes in the place of files"
 echo precious >victim
 cp victim before
+
+# owned PATH OWNER: a link, a pipe or a file gets this owner.
+owned() {
+    [ "$(id -u)" -ne 0 ] || chown -h "$2:$2" "$1"
+}
+owners=("$(id -u)")
+if [ "${owners[0]}" = 0 ]; then owners+=(65534); else skipped "links and pipes of another user" "only root can make them"; fi
 for file in config.json metrics.jsonl generator.safetensors samples/epoch-0001.png best/best.json; do
+    for owner in "${owners[@]}"; do
+        rm -rf planted && cp -r whole planted && rm planted/$file
+        ln -s "$work/victim" planted/$file && owned planted/$file "$owner" && owned victim "$owner"
+        "$p2p" train --out planted --resume --device "$device" --steps 16 >/dev/null 2>err.txt
+        same before victim
+        [ "$(stat -c %u victim)" = "$owner" ] || fail "$file: a link in its place leads to another file"
+    done
     rm -rf planted && cp -r whole planted && rm planted/$file
-    ln -s "$work/victim" planted/$file
-    "$p2p" train --out planted --resume --device "$device" --steps 16 >/dev/null 2>err.txt
-    same before victim
-    rm -rf planted && cp -r whole planted && rm planted/$file
-    mkfifo planted/$file
+    mkfifo planted/$file && owned planted/$file "$owner"
     timeout 60 "$p2p" train --out planted --resume --device "$device" --steps 16 >/dev/null 2>err.txt
     [ $? -eq 124 ] && fail "$file: a pipe in its place blocks"
     [ -p planted/$file ] || [ -f planted/$file ] || fail "$file: it is neither"
 done
 mkdir empty && mkfifo empty/config.json
 expect 3 "empty/config.json: it is not a file" timeout 60 "$p2p" train --out empty --resume --device "$device"
-ln -s "$work/victim" linked.png && mkfifo piped.png
+ln -s "$work/victim" linked.png && mkfifo piped.png && owned linked.png "$owner" && owned piped.png "$owner"
 expect 2 "linked.png exists already" "$p2p" translate --model whole --device "$device" -o linked.png "$(ls toys/val/* | head -n 1)"
 expect 0 "" "$p2p" translate --model whole --device "$device" -o linked.png --force "$(ls toys/val/* | head -n 1)"
 expect 1 "piped.png: it is not a regular file" timeout 60 "$p2p" translate --model whole --device "$device" -o piped.png --force "$(ls toys/val/* | head -n 1)"
@@ -117,8 +149,7 @@ refused() {
     [ "$(ls -A theirs)" = .p2p-2147483647-0123456789abcdef.tmp ] || fail "$folder/$name: there is $(ls -A theirs)"
     rm "$folder/$name"
 }
-ln -s theirs probe
-if chown -h 65534:65534 probe 2>/dev/null; then
+if [ ${#owners[@]} -gt 1 ]; then
     refused drawn sub "${translate[@]}" drawn in
     for name in input generated target; do
         refused measured $name "${measure[@]}" measured
@@ -147,6 +178,14 @@ cp -r toys unknown && rm -r unknown/val && ln -s val unknown/val
 expect 3 "unknown/val" "$p2p" train --data unknown "${small[@]:2}" --out blind
 ln -sfn nowhere unknown/val
 expect 3 "unknown/val is a symbolic link that leads nowhere" "$p2p" train --data unknown "${small[@]:2}" --out blind
+rm unknown/val && echo "no folder" >unknown/val
+expect 3 "unknown/val is not a folder" "$p2p" train --data unknown "${small[@]:2}" --out blind
+mv unknown/val unknown/valB
+expect 3 "unknown/valB is not a folder" "$p2p" train --data unknown "${small[@]:2}" --out blind
+expect 3 "unknown/valB is not a folder" "$p2p" test --model whole --data unknown --device "$device" --out blind
+cp -r whole locked && rm -r locked/checkpoints && ln -s checkpoints locked/checkpoints
+expect 3 "locked/checkpoints" "$p2p" train --out locked --resume --device "$device"
+grep -q "choose another --out" err.txt && fail "another folder has no training to resume: $(cat err.txt)"
 for file in checkpoints generator.safetensors; do
     rm -rf blind && mkdir blind && ln -s $file blind/$file
     expect 3 "blind/$file" "$p2p" train "${small[@]}" --out blind

@@ -162,11 +162,18 @@ row "descriptors" "ulimit -n from $least to $((least + 6))"
 
 # ---- Planted links and pipes ----
 
+# foreign PATH: a file, link or pipe becomes that of another user, as far as this one may.
+foreign() {
+    [ "$(id -u)" -ne 0 ] || chown -h 65534:65534 "$1"
+}
+[ "$(id -u)" -eq 0 ] || skipped "links and pipes of another user" "only root can make them; they are this user's"
+
 # plant KIND FOLDER NAME: a link to a file of another user, or a pipe, as FOLDER/NAME.
 plant() {
     local at=$2/$3
     mkdir -p "$(dirname "$at")"
     if [ "$1" = pipe ]; then mkfifo "$at"; else ln -s "$work/theirs" "$at"; fi
+    foreign "$at"
 }
 
 # take_away PATH: removes what was planted, if it is still there.
@@ -176,6 +183,7 @@ take_away() {
 
 echo "a file of somebody else" >theirs
 cp theirs kept
+foreign theirs
 for kind in link pipe; do
     for name in $(cd whole && find . -type f | sed 's,^\./,,' | sort) generator.safetensors; do
         for hidden in "$name" "$(dirname "$name")/.$(basename "$name").tmp"; do

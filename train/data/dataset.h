@@ -46,7 +46,7 @@ typedef struct {
 void image_pair_free(image_pair *pair); /* no effect on {0} */
 
 /* Sets *has to whether DIR holds the split ("train", "val", "test") in any of the layouts below. P2P_INPUT if
- * that cannot be found out. */
+ * that cannot be found out, or if a file has the name of a folder and there is none. */
 p2p_status dataset_has_split(const char *dir, const char *split, bool *has);
 
 /* Open a split: list its pairs and read every header, so that an unusable file is reported now instead of

@@ -40,9 +40,31 @@ static p2p_status folder_exists(int layout, int side, const char *dir, const cha
     return status;
 }
 
+/* P2P_INPUT if something that is not a folder is in its place. */
+static p2p_status check_kind(int layout, int side, const char *dir, const char *split) {
+    char *folder;
+    sys_path_kind kind;
+    P2P_TRY(folder_of(layout, side, dir, split, &folder));
+    p2p_status status = sys_path_kind_of(folder, &kind);
+    if (status == P2P_OK && kind != SYS_PATH_ABSENT && kind != SYS_PATH_FOLDER) {
+        p2p_fail(P2P_INPUT, "%s is not a folder", folder);
+        status = p2p_hint(P2P_INPUT, "pairs are looked for there: remove it, or give it another name");
+    }
+    free(folder);
+    return status;
+}
+
 static bool layout_allowed(int layout, dataset_pairing pairing) {
     return pairing == DATASET_PAIRS_AUTO ||
            (pairing == DATASET_PAIRS_SIDE_BY_SIDE) == (layout == SIDE_BY_SIDE);
+}
+
+/* P2P_INPUT if the split has no folder, but something else of such a name. */
+static p2p_status check_kinds(const char *dir, const char *split, dataset_pairing pairing) {
+    for (int layout = 0; layout < LAYOUTS; layout++)
+        for (int side = 0; side < 2 && layouts[layout][side] != NULL; side++)
+            if (layout_allowed(layout, pairing)) P2P_TRY(check_kind(layout, side, dir, split));
+    return P2P_OK;
 }
 
 /* The allowed layouts of which at least one folder exists. The folders A and B within the split are a layout
@@ -59,11 +81,11 @@ static p2p_status find_layouts(const char *dir, const char *split, dataset_pairi
         if (inside && *count > 0) *count = 0; /* replaces SIDE_BY_SIDE, the only one before it */
         found[(*count)++] = layout;
     }
-    return P2P_OK;
+    return *count > 0 ? P2P_OK : check_kinds(dir, split, pairing);
 }
 
 p2p_status dataset_files_present(const char *dir, const char *split, bool *present) {
-    int found[LAYOUTS], count = 0;
+    int found[LAYOUTS], count;
     const p2p_status status = find_layouts(dir, split, DATASET_PAIRS_AUTO, found, &count);
     *present = count > 0;
     return status;

@@ -26,7 +26,7 @@ typedef struct {
     char *a, *b; /* `b` may be NULL */
 } dataset_paths;
 
-/* See dataset_has_split. */
+/* See dataset_has_split. P2P_INPUT also for a file that has the name of one of its folders. */
 p2p_status dataset_files_present(const char *dir, const char *split, bool *present);
 
 /* P2P_USAGE, with both names in the message, if `path` is a folder of the split in any layout, or lies in

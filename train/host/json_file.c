@@ -18,7 +18,7 @@ static p2p_status no_memory(const char *path) {
 
 p2p_status json_file_write(const char *path, json_t *value, size_t flags) {
     char *text;
-    p2p_status status = json_text_make(path, value, flags, &text);
+    p2p_status status = json_text_make(path, value, flags | JSON_ENSURE_ASCII, &text);
     json_decref(value);
     P2P_TRY(status);
     status = sys_file_write(path, text, strlen(text));

@@ -8,7 +8,7 @@
 
 /* Write `value` to a file that appears complete or not at all. Takes the reference to the value, also if it
  * fails. A NULL value is P2P_OUT_OF_MEMORY, so that the result of json_pack needs no check. `flags` are those
- * of json_dumps. */
+ * of json_dumps; other characters than those of ASCII are always escaped. */
 p2p_status json_file_write(const char *path, json_t *value, size_t flags);
 
 /* The same for an object, with the field "checksum" in front: a checksum of the other fields, which depends

@@ -251,11 +251,11 @@ int sys_machine_processors(void);
 size_t sys_peak_memory(void);
 
 /* Run a program, which is looked for in PATH, and wait for its end. `words` are its name and arguments, and
- * NULL. It reads nothing, and prints where this process does. It ends with this process: a signal that
- * requests a stop is passed on to it, after 5 seconds it is killed, and at once if this process dies.
- * P2P_FAILED if it is not installed or a signal ends it; P2P_STOPPED if a signal has requested a stop
+ * NULL. It reads nothing, and each line that it prints on stdout or stderr is passed to print(). A signal
+ * that requests a stop is passed on to it, and after 5 more seconds it is killed, as it is if this process
+ * ends. P2P_FAILED if it is not installed or a signal ends it; P2P_STOPPED if a signal has requested a stop
  * meanwhile. sys_program.c */
-p2p_status sys_program_run(const char *const *words, int *exit_code);
+p2p_status sys_program_run(const char *const *words, void (*print)(const char *line), int *exit_code);
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 

@@ -1,15 +1,35 @@
-/* Running another program. See sys.h. The program ends with this process: it is killed if this process dies,
- * and receives the signal that requests a stop. */
+/* Running another program. See sys.h. */
 #define _GNU_SOURCE /* pipe2 */
 #include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+enum {
+    LINE_BYTES = 4096, /* of a line that is printed in one piece */
+    WAIT_MS = 50       /* between looks for a stop and for the program's end */
+};
+
+static const double STOP_SECONDS = 5; /* so long after a stop was passed on the program is killed */
+
+typedef struct {
+    const char *name;
+    pid_t process;
+    int output; /* the end of a pipe; -1: closed */
+    bool stops; /* a stop was passed on, then */
+    double stopped;
+    void (*print)(const char *line);
+    char line[LINE_BYTES];
+    size_t used;
+} program;
 
 static p2p_status failed_to_start(const char *name, int error) {
     if (error == ENOENT) return p2p_fail(P2P_FAILED, "the program %s is not installed", name);
@@ -18,73 +38,145 @@ static p2p_status failed_to_start(const char *name, int error) {
 
 /* ---- Start -------------------------------------------------------------------------------------------- */
 
-/* The child process: become the program, or write the error to `report`. Other threads may have held locks
- * when it was made, so it makes async-signal-safe calls only. */
-static _Noreturn void become(const char *const *words, pid_t parent, int report) {
-    const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-        getppid() == parent)
-        execvp(words[0], (char *const *)words);
+/* In the new process, where all signals are blocked: handlers of p2p must not run there. */
+static void restore_signals(const sigset_t *mask) {
+    static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        struct sigaction present;
+        if (sigaction(handled[i], NULL, &present) == 0 && present.sa_handler != SIG_IGN)
+            (void)signal(handled[i], SIG_DFL);
+    }
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+/* In the new process, whose parent is `parent`. Writes errno to `failed` if the program can't be executed. */
+static _Noreturn void execute(const char *const *words, pid_t parent, int output, int failed,
+                              const sigset_t *mask) {
+#ifdef __linux__
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(1);
+#else
+    (void)parent;
+#endif
+    const int nothing = open("/dev/null", O_RDONLY);
+    if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+        dup2(output, STDERR_FILENO) >= 0) {
+        restore_signals(mask);
+        (void)execvp(words[0], (char *const *)words);
+    }
     const int error = errno;
-    _exit(write(report, &error, sizeof error) == (ssize_t)sizeof error ? 127 : 126);
+    const ssize_t written = write(failed, &error, sizeof error);
+    _exit(written == (ssize_t)sizeof error ? 127 : 1);
 }
 
-/* The error of a child that could not become the program; 0 if it has. */
-static int error_from(int report) {
+/* The error of execute, after the new process has executed the program or ended; 0: none. */
+static int error_of_start(int failed) {
     int error = 0;
-    ssize_t size;
-    while ((size = read(report, &error, sizeof error)) < 0 && errno == EINTR) continue;
-    return size == (ssize_t)sizeof error ? error : 0;
+    ssize_t got;
+    do got = read(failed, &error, sizeof error);
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof error ? error : 0;
 }
 
-static int start(const char *const *words, pid_t *process) {
-    int report[2];
-    const pid_t self = getpid();
-    if (pipe2(report, O_CLOEXEC) != 0) return errno;
-    *process = fork();
-    if (*process == 0) become(words, self, report[1]);
-    int error = *process < 0 ? errno : 0;
-    close(report[1]);
-    if (error == 0) error = error_from(report[0]);
-    close(report[0]);
-    if (error != 0 && *process > 0) (void)waitpid(*process, NULL, 0);
-    return error;
+static int start_between(program *run, const char *const *words, const int output[2], const int failed[2]) {
+    sigset_t all, before;
+    const pid_t parent = getpid();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    run->process = fork();
+    if (run->process == 0) execute(words, parent, output[1], failed[1], &before);
+    const int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return run->process < 0 ? error : 0;
+}
+
+static void close_both(const int ends[2]) {
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static p2p_status start(program *run, const char *const *words) {
+    int output[2], failed[2];
+    if (pipe2(output, O_CLOEXEC) != 0) return failed_to_start(run->name, errno);
+    if (pipe2(failed, O_CLOEXEC) != 0) {
+        const int error = errno;
+        close_both(output);
+        return failed_to_start(run->name, error);
+    }
+    int error = start_between(run, words, output, failed);
+    close(output[1]);
+    close(failed[1]);
+    if (error == 0 && (error = error_of_start(failed[0])) != 0) (void)waitpid(run->process, NULL, 0);
+    close(failed[0]);
+    run->output = output[0];
+    if (error == 0) return P2P_OK;
+    close(output[0]);
+    return failed_to_start(run->name, error);
+}
+
+/* ---- Output ------------------------------------------------------------------------------------------- */
+
+static void end_line(program *run) {
+    run->line[run->used] = '\0';
+    if (run->used > 0) run->print(run->line);
+    run->used = 0;
+}
+
+static void take_bytes(program *run, const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != '\n' && bytes[i] != '\0') run->line[run->used++] = bytes[i];
+        if (bytes[i] == '\n' || run->used == sizeof run->line - 1) end_line(run);
+    }
+}
+
+/* Waits for output, at most `milliseconds`, and takes it. Returns whether there was any. */
+static bool read_output(program *run, int milliseconds) {
+    char bytes[LINE_BYTES];
+    struct pollfd ready = {.fd = run->output, .events = POLLIN};
+    if (poll(&ready, 1, milliseconds) <= 0 || run->output < 0) return false;
+    const ssize_t count = read(run->output, bytes, sizeof bytes);
+    if (count > 0) return take_bytes(run, bytes, (size_t)count), true;
+    if (count == 0 || errno != EINTR) {
+        close(run->output);
+        run->output = -1;
+    }
+    return false;
 }
 
 /* ---- End ---------------------------------------------------------------------------------------------- */
 
-static const double LOOK_EVERY = 0.02, PATIENCE = 5; /* seconds */
-
-/* Pass a signal that requests a stop on to the program, and kill it if it goes on. `passed` is when; 0: not
- * yet. */
-static void pass_stop(pid_t process, double *passed) {
+static void pass_on_stop(program *run) {
     if (sys_stop_signal() == 0) return;
-    if (*passed == 0) {
-        (void)kill(process, sys_stop_signal());
-        *passed = sys_clock();
-    } else if (sys_clock() - *passed > PATIENCE) {
-        (void)kill(process, SIGKILL);
+    if (!run->stops) {
+        run->stops = true;
+        run->stopped = sys_clock();
+        (void)kill(run->process, sys_stop_signal());
+    } else if (sys_clock() - run->stopped > STOP_SECONDS) {
+        (void)kill(run->process, SIGKILL);
     }
 }
 
-static p2p_status wait_for(pid_t process, const char *name, int *state) {
-    double passed = 0;
-    pid_t ended;
-    while ((ended = waitpid(process, state, WNOHANG)) != process) {
+/* The program may end while others hold its output open: then what is there is taken. */
+static p2p_status wait_for(program *run, int *state) {
+    for (;;) {
+        (void)read_output(run, WAIT_MS);
+        pass_on_stop(run);
+        const pid_t ended = waitpid(run->process, state, WNOHANG);
         if (ended < 0 && errno != EINTR)
-            return p2p_fail(P2P_FAILED, "can't wait for %s: %s", name, strerror(errno));
-        pass_stop(process, &passed);
-        sys_sleep(LOOK_EVERY);
+            return p2p_fail(P2P_FAILED, "can't wait for %s: %s", run->name, strerror(errno));
+        if (ended != run->process) continue;
+        while (read_output(run, 0)) continue;
+        end_line(run);
+        return P2P_OK;
     }
-    return P2P_OK;
 }
 
-p2p_status sys_program_run(const char *const *words, int *exit_code) {
-    pid_t process = 0;
+p2p_status sys_program_run(const char *const *words, void (*print)(const char *line), int *exit_code) {
+    program run = {.name = words[0], .print = print};
     int state = 0;
-    const int error = start(words, &process);
-    if (error != 0) return failed_to_start(words[0], error);
-    P2P_TRY(wait_for(process, words[0], &state));
+    P2P_TRY(start(&run, words));
+    const p2p_status waited = wait_for(&run, &state);
+    if (run.output >= 0) close(run.output);
+    P2P_TRY(waited);
     P2P_TRY(sys_stop_check());
     if (WIFSIGNALED(state)) return p2p_fail(P2P_FAILED, "signal %d ended %s", WTERMSIG(state), words[0]);
     *exit_code = WEXITSTATUS(state);

@@ -132,7 +132,7 @@ void sys_stop_listen(const char *what) {
 }
 
 p2p_status sys_stop_check(void) {
-    return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
+    return stop_signal ? p2p_fail(P2P_STOPPED, "stopped by %s", sys_stop_name()) : P2P_OK;
 }
 
 int sys_stop_signal(void) {

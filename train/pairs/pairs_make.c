@@ -153,6 +153,7 @@ static p2p_status run_all(pairs_run *run) {
     const pairs_work work = {.count = run->count,
                              .workers = (int)run->all->workers,
                              .skip_bad = skips_bad(run),
+                             .makes = true,
                              .job = run_task,
                              .context = run};
     pairs_work_result result;

@@ -179,6 +179,13 @@ static p2p_status move(const splitting *work, const char *name, const char *from
     return sys_file_rename(from, to);
 }
 
+static p2p_status move_unless_stopped(const splitting *work, const char *name, const char *from,
+                                      const char *to) {
+    p2p_status status = sys_stop_check();
+    if (status == P2P_OK) return move(work, name, from, to);
+    return p2p_hint(status, "the same command moves the rest");
+}
+
 typedef p2p_status picture_action(const splitting *work, const char *name, const char *from, const char *to);
 
 static p2p_status for_each(const splitting *work, picture_action *act) {
@@ -247,7 +254,8 @@ p2p_status pairs_split(const settings *all, const char *dir) {
     if (status == P2P_OK) status = check_results(dir);
     if (status == P2P_OK) status = check_nested(&work);
     if (status == P2P_OK) status = for_each(&work, check_free);
-    if (status == P2P_OK) status = for_each(&work, move);
+    sys_stop_listen("picture");
+    if (status == P2P_OK) status = for_each(&work, move_unless_stopped);
     if (status == P2P_OK) status = report(&work);
     unread_pictures_free(&work.unread);
     sys_names_free(&work.names);

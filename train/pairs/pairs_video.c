@@ -85,6 +85,11 @@ static p2p_status pattern_of(const char *folder, char **pattern) {
     return P2P_OK;
 }
 
+/* Each line has a label, so that a name with line ends begins no line. */
+static void print_line(const char *line) {
+    text_print_line("ffmpeg: ", line, stderr);
+}
+
 /* With "file:" a name is a name, and a playlist can't make ffmpeg read from the network. */
 static p2p_status run_ffmpeg(const extraction *run, const char *source, const char *pattern) {
     char filter[48];
@@ -94,7 +99,7 @@ static p2p_status run_ffmpeg(const extraction *run, const char *source, const ch
         "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist",
         "file",   "-i",       source,         "-vf",       filter,  "-start_number",
         "1",      "-y",       "-f",           "image2",    pattern, NULL};
-    p2p_status status = sys_program_run(words, &code);
+    p2p_status status = sys_program_run(words, print_line, &code);
     if (status == P2P_FAILED)
         return p2p_hint(status, "ffmpeg reads videos: install it (on Debian: apt-get install ffmpeg), or "
                                 "extract the frames with another program");
@@ -179,7 +184,7 @@ static p2p_status run_all(extraction *run) {
     P2P_TRY(check_places(run));
     P2P_TRY(remove_partial(run));
     P2P_TRY(sys_folder_make(run->partial));
-    sys_stop_listen("video");
+    sys_stop_listen("frame");
     p2p_status status = extract(run);
     if (status == P2P_OK) status = move_frames(run);
     p2p_failure failure;

@@ -29,10 +29,10 @@ static bool may_begin(shared_work *shared, size_t index) {
 }
 
 static p2p_status stopped(const shared_work *shared) {
-    const p2p_status status = P2P_STOPPED;
-    p2p_fail(status, "stopped by %s after %zu of %zu pictures, which are complete", sys_stop_name(),
-             shared->result->done, shared->work->count);
-    return p2p_hint(status, "the same command makes the rest");
+    const bool makes = shared->work->makes;
+    p2p_fail(P2P_STOPPED, "stopped by %s after %zu of %zu pictures%s", sys_stop_name(), shared->result->done,
+             shared->work->count, makes ? ", which are complete" : "");
+    return makes ? p2p_hint(P2P_STOPPED, "the same command makes the rest") : P2P_STOPPED;
 }
 
 /* Under the lock. The thread's message is that of the failure. */

@@ -15,6 +15,7 @@ typedef struct {
     size_t count;
     int workers;   /* threads; 0: one for each processor */
     bool skip_bad; /* an unusable picture is counted instead of ending the work */
+    bool makes;    /* each job writes a picture, which the same command does not make again */
     p2p_status (*job)(void *context, size_t index);
     void *context;
 } pairs_work;

@@ -39,9 +39,14 @@ static bool append(json_t *object, const char *key, json_t *value) {
     return json_array_append_new(json_object_get(object, key), value) == 0;
 }
 
+/* Never beyond the extremes, as it could be by rounding, or if a sum of huge values overflows. */
+static double mean_of(const curve_bucket *bucket) {
+    return fmin(fmax(bucket->sum / (double)bucket->points, bucket->low), bucket->high);
+}
+
 static bool append_bucket(json_t *object, const curve_bucket *bucket, bool extremes) {
     return append(object, "x", json_integer(bucket->x)) &&
-           append(object, "mean", json_real(bucket->sum / (double)bucket->points)) &&
+           append(object, "mean", json_real(mean_of(bucket))) &&
            (!extremes || (append(object, "low", json_real(bucket->low)) &&
                           append(object, "high", json_real(bucket->high))));
 }

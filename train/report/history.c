@@ -171,16 +171,18 @@ typedef struct {
     uint64_t size, done, shown; /* bytes */
 } log_file;
 
-/* Read a whole line without its end. *length is SIZE_MAX if the line is too long. False at the end. */
+/* Read a whole line without its end, which may have any bytes. *length is SIZE_MAX if the line is too long.
+ * False at the end. */
 static bool next_line(log_file *log, char text[HISTORY_LINE_BYTES], size_t *length) {
-    if (!fgets(text, HISTORY_LINE_BYTES, log->stream)) return false;
-    *length = strcspn(text, "\n");
-    log->done += *length + 1;
-    if (text[*length] == '\n') return true;
-    *length = SIZE_MAX;
-    for (int c; (c = fgetc(log->stream)) != EOF; log->done++)
-        if (c == '\n') return true;
-    return false;
+    size_t used = 0;
+    int c;
+    while ((c = getc_unlocked(log->stream)) != EOF && c != '\n') {
+        if (used < HISTORY_LINE_BYTES) text[used] = (char)c;
+        used++;
+    }
+    log->done += used + 1;
+    *length = used <= HISTORY_LINE_BYTES ? used : SIZE_MAX;
+    return c != EOF;
 }
 
 static void watch_reading(log_file *log) {

@@ -188,7 +188,7 @@ static p2p_status write_file(const char *path, const checkpoint_info *given, p2p
     info->replicas = replicas_apart(session, model);
     json_t *object = info_to_json(info);
     char *training;
-    p2p_status status = json_text_make(path, object, JSON_COMPACT, &training);
+    p2p_status status = json_text_make(path, object, JSON_COMPACT | JSON_ENSURE_ASCII, &training);
     json_decref(object);
     P2P_TRY(status);
     safetensors_writer *writer = NULL;

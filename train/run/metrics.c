@@ -269,7 +269,7 @@ static p2p_status write_line(metrics_log *log, json_t *object) {
     char *text;
     object = json_text_add(object, "resumed", log->resumes, json_true());
     log->resumes = false;
-    p2p_status status = json_text_make(log->path, object, JSON_COMPACT, &text);
+    p2p_status status = json_text_make(log->path, object, JSON_COMPACT | JSON_ENSURE_ASCII, &text);
     if (status == P2P_OK) history_add(log->past, object);
     json_decref(object);
     P2P_TRY(status);

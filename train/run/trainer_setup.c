@@ -75,13 +75,13 @@ static p2p_status write_config(trainer *t) {
 }
 
 /* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
-static p2p_status check_lengths(const trainer_paths *paths) {
+static p2p_status check_lengths(const trainer_paths *paths, bool resume) {
     char *longest;
     sys_path_kind kind;
     P2P_TRY(sys_path_join(&longest, paths->checkpoints, "step-000000000.safetensors"));
     p2p_status status = sys_path_kind_of(longest, &kind);
     free(longest);
-    return status == P2P_OK ? P2P_OK : p2p_hint(status, "choose another --out");
+    return status == P2P_OK || resume ? status : p2p_hint(status, "choose another --out");
 }
 
 /* Make the folder of a new training and take its lock. */
@@ -392,7 +392,7 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     all->local_rank = ranks_local(together);
     P2P_TRY(check_required(all));
     P2P_TRY(trainer_paths_make(&t->paths, all->out));
-    P2P_TRY(check_lengths(&t->paths));
+    P2P_TRY(check_lengths(&t->paths, t->all->resume));
     P2P_TRY(find_start(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));

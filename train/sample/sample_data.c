@@ -143,16 +143,31 @@ static p2p_status draw_file(const sample_set *set, int split, const char *folder
     return status;
 }
 
-static p2p_status draw_split(const sample_set *set, int split) {
+static p2p_status draw_split(const sample_set *set, int split, int64_t *drawn) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
     p2p_status status = sys_folder_check_links(set->dir, folder);
     if (status == P2P_OK) status = sys_folder_make(folder);
     if (status == P2P_OK) status = p2p_atomic_sweep(folder);
-    for (int64_t i = 0; i < split_count(set, split) && status == P2P_OK; i++)
-        status = draw_file(set, split, folder, i);
+    for (int64_t i = 0; i < split_count(set, split) && status == P2P_OK; i++) {
+        status = sys_stop_check();
+        if (status == P2P_OK) status = draw_file(set, split, folder, i);
+        if (status == P2P_OK) (*drawn)++;
+    }
     free(folder);
     return status;
+}
+
+static p2p_status draw_all(const sample_set *set) {
+    int64_t drawn = 0, all = 0;
+    p2p_status status = P2P_OK;
+    sys_stop_listen("picture");
+    for (int split = 0; split < SPLITS; split++) all += split_count(set, split);
+    for (int split = 0; split < SPLITS && status == P2P_OK; split++) status = draw_split(set, split, &drawn);
+    if (status != P2P_STOPPED) return status;
+    p2p_fail(status, "stopped by %s after %lld of %lld pictures, which are complete", sys_stop_name(),
+             (long long)drawn, (long long)all);
+    return p2p_hint(status, "the same command draws the rest");
 }
 
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed) {
@@ -162,6 +177,5 @@ p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t s
                         SAMPLE_DATA_MAX_COUNT);
     P2P_TRY(check_size(size)); /* before anything is written */
     for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(&set, split));
-    for (int split = 0; split < SPLITS; split++) P2P_TRY(draw_split(&set, split));
-    return P2P_OK;
+    return draw_all(&set);
 }

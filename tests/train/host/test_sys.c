@@ -367,7 +367,8 @@ static void test_links_to_folders(void **state) {
     OK(sys_folder_check_links(test_own_folder, test_own_folder));
     OK(sys_folder_check_links(test_own_folder, test_own_path("absent/below")));
     OK(sys_folder_check_links(test_own_folder, test_own_path("link/again/x"))); /* this user's own */
-    if (lchown(test_own_path("link"), NOBODY, NOBODY) != 0) TEST_SKIP("links of another user: needs root");
+    if (geteuid() != 0 || lchown(test_own_path("link"), NOBODY, NOBODY) != 0)
+        TEST_SKIP("links of another user: needs root");
     REFUSED(sys_folder_check_links(test_own_folder, test_own_path("link")), P2P_USAGE,
             "link is a symbolic link");
     REFUSED(sys_folder_check_links(test_own_folder, test_own_path("link/again/x")), P2P_USAGE,
@@ -381,16 +382,29 @@ static void test_links_to_folders(void **state) {
             "real/again");
 }
 
+static char printed_lines[256];
+
+static void keep_line(const char *line) {
+    const size_t used = strlen(printed_lines);
+    snprintf(printed_lines + used, sizeof printed_lines - used, "[%s]", line);
+}
+
 static void test_programs(void **state) {
     (void)state;
     int code = -1;
     const char *const reads_nothing[] = {"sh", "-c", "read line && exit 1; exit 7", NULL};
     const char *const ends_by_signal[] = {"sh", "-c", "kill -9 $$", NULL};
     const char *const absent[] = {"p2p-no-such-program", NULL};
-    OK(sys_program_run(reads_nothing, &code));
+    OK(sys_program_run(reads_nothing, keep_line, &code));
     assert_int_equal(code, 7);
-    REFUSED(sys_program_run(ends_by_signal, &code), P2P_FAILED, "signal 9 ended sh");
-    REFUSED(sys_program_run(absent, &code), P2P_FAILED, "the program p2p-no-such-program is not installed");
+    REFUSED(sys_program_run(ends_by_signal, keep_line, &code), P2P_FAILED, "signal 9 ended sh");
+    REFUSED(sys_program_run(absent, keep_line, &code), P2P_FAILED,
+            "the program p2p-no-such-program is not installed");
+    const char *const prints[] = {"sh", "-c", "echo out; echo err >&2; printf 'a\\n\\nb\\033'; sleep 9 &",
+                                  NULL};
+    printed_lines[0] = '\0';
+    OK(sys_program_run(prints, keep_line, &code)); /* `sleep` holds the output open */
+    assert_string_equal(printed_lines, "[out][err][a][b\033]");
 }
 
 /* The system's clock, in place of the C library's function: what a test sets, or some real time. */

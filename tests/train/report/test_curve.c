@@ -69,6 +69,11 @@ static void test_unusable_points(void **state) {
     assert_int_equal(json_array_size(json_object_get(object, "x")), 1);
     assert_null(json_object_get(object, "low")); /* each bucket has one point */
     json_decref(object);
+    points = (curve){0};
+    for (int x = 0; x <= CURVE_BUCKETS; x++) curve_add(&points, x, 1.5e308); /* their sum overflows */
+    object = curve_to_json(&points);
+    assert_true(json_real_value(json_array_get(json_object_get(object, "mean"), 0)) == 1.5e308);
+    json_decref(object);
 }
 
 /* ---- A training's course ------------------------------------------------------------------------------ */
