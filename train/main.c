@@ -1,8 +1,7 @@
 /* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
- * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a command, whose results so far are complete
- * files.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 128 + N
+ * in a shell if signal N stopped a command, whose results so far are complete files.
  */
 #include "command.h"
 #include "host/sys.h"
