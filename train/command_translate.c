@@ -20,6 +20,7 @@ typedef struct {
     int count;
     image *inputs, *results; /* padded; one allocation, which begins at `inputs` */
     const translate_job **of;
+    const char **names; /* of the sources */
 } picture_batch;
 
 typedef struct {
@@ -35,8 +36,9 @@ typedef struct {
 
 static p2p_status create_batch(picture_batch *batch, int capacity) {
     *batch = (picture_batch){.inputs = calloc(2 * (size_t)capacity, sizeof *batch->inputs),
-                             .of = calloc((size_t)capacity, sizeof *batch->of)};
-    if (!batch->inputs || !batch->of)
+                             .of = calloc((size_t)capacity, sizeof *batch->of),
+                             .names = calloc((size_t)capacity, sizeof *batch->names)};
+    if (!batch->inputs || !batch->of || !batch->names)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures at once", capacity);
     batch->results = batch->inputs + capacity;
     return P2P_OK;
@@ -54,6 +56,7 @@ static void free_batch(picture_batch *batch) {
     empty_batch(batch);
     free(batch->inputs);
     free(batch->of);
+    free(batch->names);
 }
 
 /* Resize in place. No effect if the picture has the size already; unchanged after a failure. */
@@ -98,8 +101,10 @@ static p2p_status load_picture(translation *run, const translate_job *job) {
     note_alpha(run, job, &picture);
     p2p_status status = prepare_picture(run, job, &picture, &batch->inputs[batch->count]);
     image_free(&picture);
-    if (status == P2P_OK) batch->of[batch->count++] = job;
-    return status;
+    if (status != P2P_OK) return status;
+    batch->names[batch->count] = job->source;
+    batch->of[batch->count++] = job;
+    return P2P_OK;
 }
 
 static p2p_status save_result(translation *run, int index) {
@@ -121,7 +126,7 @@ static p2p_status run_batch(translation *run, int batch_size) {
     const translate_job *first = batch->of[0];
     P2P_TRY(
         translator_prepare(run->t, first->width, first->height, (int)translator_batch(run->t, batch_size)));
-    P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
+    P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->names, batch->results));
     progress_hide(run->progress);
     for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(run, i));
     return P2P_OK;
