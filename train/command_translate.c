@@ -5,6 +5,7 @@
  * are cropped. Pictures of equal padded size are batched.
  */
 #include "command.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
@@ -28,6 +29,7 @@ typedef struct {
     const picture_scale *scale;
     translate_list *list;
     picture_batch batch;
+    sys_lock *lock; /* of the folder of the results; NULL: one result */
     progress *progress;
     int64_t done;
     size_t transparent; /* pictures with transparent pixels whose alpha is dropped */
@@ -208,11 +210,32 @@ static p2p_status check_memory(const translation *run) {
                    : P2P_OK;
 }
 
+/* Check again, after another command may have written there. */
+static p2p_status check_results(const translation *run) {
+    const translate_list *list = run->list;
+    result_file *files = calloc(list->count, sizeof *files);
+    if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", list->count);
+    for (size_t i = 0; i < list->count; i++)
+        files[i] = (result_file){list->jobs[i].source, list->jobs[i].result};
+    p2p_status status = result_files_check(files, list->count, run->t->all->force);
+    free(files);
+    return status;
+}
+
+/* A single result is one file, which is complete whoever else writes there: commands for single pictures may
+ * run at once in one folder. */
+static p2p_status lock_results(translation *run) {
+    if (run->list->count + run->list->skipped == 1) return P2P_OK;
+    P2P_TRY(folder_lock_take(&run->lock, run->t->all->out));
+    return check_results(run);
+}
+
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
     P2P_TRY(check_memory(&run));
-    p2p_status status = create_batch(&run.batch, (int)most_at_once(t));
+    p2p_status status = lock_results(&run);
+    if (status == P2P_OK) status = create_batch(&run.batch, (int)most_at_once(t));
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {
         const size_t count = same_size(list, first);
@@ -225,6 +248,7 @@ static p2p_status translate_all(translator *t, const picture_scale *scale, trans
     if (status == P2P_OK) report_alpha(&run);
     progress_destroy(run.progress);
     free_batch(&run.batch);
+    sys_lock_release(run.lock);
     return status;
 }
 
@@ -237,6 +261,7 @@ p2p_status command_translate(settings *all) {
         return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
     p2p_status status = translator_open(&t, all);
     if (status == P2P_OK) status = picture_scale_choose(&t, &scale);
+    if (status == P2P_OK) status = folder_lock_check(all->out);
     if (status == P2P_OK) status = translate_list_make(&t, &scale, &list);
     if (status == P2P_OK) picture_scale_print(&scale, &t, stderr);
     if (status == P2P_OK) status = translate_all(&t, &scale, &list);

@@ -1,6 +1,7 @@
 /* The splits of a generated data set. See sample_data.h. The contents of the pictures are in sample_scene.c
  * and sample_render.c. */
 #include "sample_data.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "sample_render.h"
 
@@ -62,15 +63,24 @@ static p2p_status check_absent(const char *dir) {
     return status;
 }
 
+static p2p_status draw_splits(const char *dir, int64_t count, int size, uint64_t seed) {
+    const int64_t held_out = count / 4 > 0 ? count / 4 : 1;
+    const uint64_t trained = (uint64_t)count;
+    P2P_TRY(draw_split(dir, "val", held_out, size, seed, trained));
+    P2P_TRY(draw_split(dir, "test", held_out, size, seed, trained + (uint64_t)held_out));
+    return draw_split(dir, "train", count, size, seed, 0);
+}
+
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed) {
     if (count < 1 || count > SAMPLE_DATA_MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count,
                         SAMPLE_DATA_MAX_COUNT);
     P2P_TRY(check_size(size)); /* before anything is written */
     P2P_TRY(check_absent(dir));
-    int64_t held_out = count / 4 > 0 ? count / 4 : 1;
-    uint64_t trained = (uint64_t)count;
-    P2P_TRY(draw_split(dir, "val", held_out, size, seed, trained));
-    P2P_TRY(draw_split(dir, "test", held_out, size, seed, trained + (uint64_t)held_out));
-    return draw_split(dir, "train", count, size, seed, 0);
+    sys_lock *lock;
+    P2P_TRY(folder_lock_take(&lock, dir));
+    p2p_status status = check_absent(dir); /* again, after another command may have written there */
+    if (status == P2P_OK) status = draw_splits(dir, count, size, seed);
+    sys_lock_release(lock);
+    return status;
 }
