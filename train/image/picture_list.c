@@ -8,12 +8,13 @@
 #include <string.h>
 
 static bool is_picture(const char *relative) {
-    return image_is_listed(relative) || image_is_unread(relative);
+    return image_is_listed(relative) || image_is_unread(relative) || image_is_thumbnail(relative);
 }
 
-static void note_unread(unread_pictures *unread, char *name) {
-    if (unread->count++ == 0)
-        unread->example = name;
+/* Count a file, and keep the first name as the example. */
+static void note(size_t *count, char **example, char *name) {
+    if ((*count)++ == 0)
+        *example = name;
     else
         free(name);
 }
@@ -28,7 +29,9 @@ p2p_status picture_list(sys_names *names, unread_pictures *unread, const char *f
         if (omit && omit(name))
             free(name);
         else if (image_is_unread(name))
-            note_unread(unread, name);
+            note(&unread->count, &unread->example, name);
+        else if (image_is_thumbnail(name))
+            note(&unread->thumbnail_count, &unread->thumbnail, name);
         else
             names->names[kept++] = name;
     }
@@ -38,10 +41,18 @@ p2p_status picture_list(sys_names *names, unread_pictures *unread, const char *f
 
 void unread_pictures_free(unread_pictures *unread) {
     free(unread->example);
+    free(unread->thumbnail);
     *unread = (unread_pictures){0};
 }
 
+static void print_thumbnails(const unread_pictures *unread, const char *folder) {
+    if (unread->thumbnail_count == 0) return;
+    text_line(stderr, "%s: left out %zu picture%s in folders of thumbnails, such as %s", folder,
+              unread->thumbnail_count, unread->thumbnail_count == 1 ? "" : "s", unread->thumbnail);
+}
+
 void unread_pictures_print(const unread_pictures *unread, const char *folder) {
+    print_thumbnails(unread, folder);
     if (unread->count == 0) return;
     const char *text = unread->count == 1
                            ? "%s: %zu picture has a suffix that is not read: %s; convert it to "
@@ -52,6 +63,11 @@ void unread_pictures_print(const unread_pictures *unread, const char *folder) {
 }
 
 p2p_status picture_list_empty(const unread_pictures *unread, const char *folder) {
+    if (unread->count == 0 && unread->thumbnail_count > 0) {
+        p2p_fail(P2P_INPUT, "%s holds no pictures but those in folders of thumbnails, such as %s", folder,
+                 unread->thumbnail);
+        return p2p_hint(P2P_INPUT, "rename that folder if they are none");
+    }
     if (unread->count == 0) {
         p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
         return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too",
