@@ -296,6 +296,7 @@ int main(int argc, char **argv) {
     sys_descriptors_reserve();
     sys_signals_prepare();
     sys_memory_return_freed();
+    sys_output_prepare();
     sys_messages_start();
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));

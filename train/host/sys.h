@@ -135,6 +135,11 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
  * receives what is printed. Output to these descriptors fails. Call it first. */
 void sys_descriptors_reserve(void);
 
+/* From now on printing on stdout waits for its reader, also if another program has made the descriptor
+ * non-blocking: a full pipe would otherwise be an error. `stdout` becomes another stream. Call it before
+ * anything is printed. sys_messages.c */
+void sys_output_prepare(void);
+
 /* From now on printing on stderr never waits for a reader, such as a terminal that Ctrl-S has stopped: a
  * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and the
  * number of missing lines is printed. `stderr` becomes another stream; no effect if no thread can be started.
