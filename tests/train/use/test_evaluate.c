@@ -139,36 +139,40 @@ static void test_choices_of_algorithm(void **state) {
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
 }
 
-/* Make all weights NaN, as they would not be in a file. */
-static void spoil_weights(const setup *s) {
+/* Make all elements of a parameter NaN, as they would not be in a file. */
+static void spoil(const setup *s, p2p_param param) {
     p2p_network *network = s->model->generator.network;
-    for (int p = 0; p < p2p_network_param_count(network); p++) {
-        const p2p_param_info *info = p2p_network_param(network, (p2p_param){p});
-        const size_t elements = (size_t)p2p_param_elements(info);
-        double *values = calloc(elements, sizeof *values);
-        assert_non_null(values);
-        for (size_t i = 0; i < elements; i++) values[i] = NAN;
-        OK(p2p_session_write(s->session, network, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, values));
-        free(values);
-    }
+    const size_t elements = (size_t)p2p_param_elements(p2p_network_param(network, param));
+    double *values = calloc(elements, sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < elements; i++) values[i] = NAN;
+    OK(p2p_session_write(s->session, network, param, P2P_STATE_VALUE, P2P_TYPE_f64, values));
+    free(values);
 }
 
-/* What is not a number is never drawn as black: the model and the picture are named. */
+/* What is not a number in any layer is never drawn as black: the model and the picture are named. */
 static void test_not_finite(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();
     image pictures[PICTURES], result;
     setup s;
     config.height = config.width = 16;
-    config.depth = 2;
+    config.depth = 3;
     config.ngf = 2;
     draw_pictures(pictures, 16, 16);
     open_setup(&s, &config, P2P_STATS_IMAGE, 1);
     s.evaluator.model = "some/model";
-    spoil_weights(&s);
-    REFUSED(evaluate_pictures(&s.evaluator, 1, pictures + 7, names + 7, &result), P2P_DIVERGED,
-            "some/model can't draw 7: of the 768 samples of the result 768 are not finite numbers");
-    assert_null(result.pixels);
+    p2p_network *network = s.model->generator.network;
+    for (int p = 0; p < p2p_network_param_count(network); p++) {
+        if (p2p_network_param(network, (p2p_param){p})->kind == P2P_PARAM_RUNNING) continue; /* not used */
+        OK(p2p_session_initialise(s.session, network, 3));
+        OK(evaluate_pictures(&s.evaluator, 1, pictures + 7, names + 7, &result));
+        image_free(&result);
+        spoil(&s, (p2p_param){p});
+        REFUSED(evaluate_pictures(&s.evaluator, 1, pictures + 7, names + 7, &result), P2P_DIVERGED,
+                "some/model can't draw 7: of the 768 samples of the result 768 are not finite numbers");
+        assert_null(result.pixels);
+    }
     close_setup(&s);
     for (int i = 0; i < PICTURES; i++) image_free(&pictures[i]);
 }
