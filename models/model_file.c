@@ -289,6 +289,7 @@ static weights_group values_of(const safetensors_file *file, p2p_network *networ
     return (weights_group){.network = network,
                            .part = P2P_STATE_VALUE,
                            .prefix = "",
+                           .any_device = true,
                            .biases_may_lack = is_bare(file) && state_dict_lacks_biases(file)};
 }
 

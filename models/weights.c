@@ -260,9 +260,9 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 /* Variances and means of squares are not negative. Values may be converted to bfloat16, moments are not. */
 static weights_bounds bounds_of(const weights_group *group, const tensor_part *part, p2p_type stored) {
     const bool squares = group->part == P2P_STATE_MOMENT2 || part->is_variance;
+    const bool narrow = group->any_device || stored != P2P_TYPE_f64;
     const double limit = group->part == P2P_STATE_VALUE ? WEIGHTS_BEYOND_BF16 : WEIGHTS_BEYOND_F32;
-    return (weights_bounds){.least = squares ? 0 : -INFINITY,
-                            .beyond = stored == P2P_TYPE_f64 ? INFINITY : limit};
+    return (weights_bounds){.least = squares ? 0 : -INFINITY, .beyond = narrow ? limit : INFINITY};
 }
 
 /* The state of reading a parameter. */

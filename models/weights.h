@@ -17,6 +17,7 @@ typedef struct {
     const char *prefix;   /* including its dot: "moment1."; "" for none */
     int64_t passes;       /* num_batches_tracked (pix2pix_passes); written with values, never read */
     bool biases_may_lack; /* when reading, a bias absent from the file is 0 (state_dict.h) */
+    bool any_device;      /* when reading: numbers must fit float32, also on a device that stores f64 */
     int replica;  /* above 0: the running statistics of replica number `replica` - 1, and nothing else */
     bool ignored; /* when reading: its tensors are in the file, and are not used */
 } weights_group;
@@ -39,8 +40,8 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 
 /* weights_check, then copy every tensor to every replica of the session, then safetensors_verify. P2P_INPUT,
  * besides their errors, names the first tensor whose elements are not all finite, are too large for the
- * session's type, or are negative in a variance or a second moment, and counts them. After a failure the
- * session's parameters are undefined. */
+ * session's type or, with any_device, for float32, or are negative in a variance or a second moment, and
+ * counts them. After a failure the session's parameters are undefined. */
 p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups, int count);
 
 #endif

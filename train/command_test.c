@@ -4,6 +4,7 @@
  * pictures, rounded to 8 or 16 bits.
  */
 #include "command.h"
+#include "host/folder_lock.h"
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "host/text.h"
@@ -36,6 +37,7 @@ typedef struct {
     pair_form form;
     int64_t count;
     char *folders[FOLDERS], *grid_path, *numbers_path, *page_path;
+    sys_lock *lock; /* of the folder of the results */
     picture_grid grid;
     sys_names stale; /* pictures of an earlier test, which are removed before the first one is written */
     quality_total total;
@@ -299,6 +301,8 @@ static p2p_status run_pairs(test_run *run) {
     const int64_t batch = translator_batch(&run->t, run->count);
     run->t.change = MEMORY_OPTIONS;
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
+    P2P_TRY(folder_lock_take(&run->lock, run->all->out));
+    P2P_TRY(check_results(run)); /* again, after another command may have written there */
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));
@@ -315,6 +319,7 @@ static p2p_status prepare(test_run *run) {
     P2P_TRY(choose_form(run));
     P2P_TRY(open_data(run));
     P2P_TRY(make_paths(run));
+    P2P_TRY(folder_lock_check(run->all->out));
     return check_results(run);
 }
 
@@ -334,5 +339,6 @@ p2p_status command_test(settings *all) {
     free(run.page_path);
     dataset_close(run.data);
     translator_close(&run.t);
+    sys_lock_release(run.lock);
     return status;
 }

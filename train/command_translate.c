@@ -5,6 +5,7 @@
  * are cropped. Pictures of equal padded size are batched.
  */
 #include "command.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
@@ -21,6 +22,7 @@ typedef struct {
     int count;
     image *inputs, *results; /* padded; one allocation, which begins at `inputs` */
     const translate_job **of;
+    const char **names; /* of the sources */
 } picture_batch;
 
 typedef struct {
@@ -28,6 +30,7 @@ typedef struct {
     const picture_scale *scale;
     translate_list *list;
     picture_batch batch;
+    sys_lock *lock; /* of the folder of the results; NULL: one result */
     progress *progress;
     int64_t done;
     size_t transparent; /* pictures with transparent pixels whose alpha is dropped */
@@ -36,8 +39,9 @@ typedef struct {
 
 static p2p_status create_batch(picture_batch *batch, int capacity) {
     *batch = (picture_batch){.inputs = calloc(2 * (size_t)capacity, sizeof *batch->inputs),
-                             .of = calloc((size_t)capacity, sizeof *batch->of)};
-    if (!batch->inputs || !batch->of)
+                             .of = calloc((size_t)capacity, sizeof *batch->of),
+                             .names = calloc((size_t)capacity, sizeof *batch->names)};
+    if (!batch->inputs || !batch->of || !batch->names)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures at once", capacity);
     batch->results = batch->inputs + capacity;
     return P2P_OK;
@@ -55,6 +59,7 @@ static void free_batch(picture_batch *batch) {
     empty_batch(batch);
     free(batch->inputs);
     free(batch->of);
+    free(batch->names);
 }
 
 /* Resize in place. No effect if the picture has the size already; unchanged after a failure. */
@@ -99,8 +104,10 @@ static p2p_status load_picture(translation *run, const translate_job *job) {
     note_alpha(run, job, &picture);
     p2p_status status = prepare_picture(run, job, &picture, &batch->inputs[batch->count]);
     image_free(&picture);
-    if (status == P2P_OK) batch->of[batch->count++] = job;
-    return status;
+    if (status != P2P_OK) return status;
+    batch->names[batch->count] = job->source;
+    batch->of[batch->count++] = job;
+    return P2P_OK;
 }
 
 static p2p_status save_result(translation *run, int index) {
@@ -122,7 +129,7 @@ static p2p_status run_batch(translation *run, int batch_size) {
     const translate_job *first = batch->of[0];
     P2P_TRY(
         translator_prepare(run->t, first->width, first->height, (int)translator_batch(run->t, batch_size)));
-    P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
+    P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->names, batch->results));
     progress_hide(run->progress);
     for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(run, i));
     return P2P_OK;
@@ -209,13 +216,23 @@ static p2p_status mark_results(const translation *run) {
     return picture_list_mark(out, "translate");
 }
 
+/* A single result is one file, which is complete whoever else writes there: commands for single pictures may
+ * run at once in one folder. */
+static p2p_status lock_results(translation *run) {
+    if (run->list->count + run->list->skipped == 1) return P2P_OK;
+    P2P_TRY(folder_lock_take(&run->lock, run->t->all->out));
+    /* again, after another command may have written there */
+    return translate_list_check_results(run->t, run->list);
+}
+
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
     P2P_TRY(translate_list_fit(t, list));
     P2P_TRY(check_memory(&run));
-    P2P_TRY(mark_results(&run));
-    p2p_status status = create_batch(&run.batch, (int)most_at_once(t));
+    p2p_status status = lock_results(&run);
+    if (status == P2P_OK) status = mark_results(&run);
+    if (status == P2P_OK) status = create_batch(&run.batch, (int)most_at_once(t));
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {
         const size_t count = same_size(list, first);
@@ -228,6 +245,7 @@ static p2p_status translate_all(translator *t, const picture_scale *scale, trans
     if (status == P2P_OK) report_alpha(&run);
     progress_destroy(run.progress);
     free_batch(&run.batch);
+    sys_lock_release(run.lock);
     return status;
 }
 
@@ -240,6 +258,7 @@ p2p_status command_translate(settings *all) {
         return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
     p2p_status status = translator_open(&t, all);
     if (status == P2P_OK) status = picture_scale_choose(&t, &scale);
+    if (status == P2P_OK) status = folder_lock_check(all->out);
     if (status == P2P_OK) status = translate_list_make(&t, &scale, &list);
     if (status == P2P_OK) picture_scale_print(&scale, &t, stderr);
     if (status == P2P_OK) status = translate_all(&t, &scale, &list);

@@ -1,8 +1,7 @@
 /* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
- * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a command, whose results so far are complete
- * files.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 128 + N
+ * in a shell if signal N stopped a command, whose results so far are complete files.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -297,6 +296,7 @@ int main(int argc, char **argv) {
     sys_descriptors_reserve();
     sys_signals_prepare();
     sys_memory_return_freed();
+    sys_output_prepare();
     sys_messages_start();
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));

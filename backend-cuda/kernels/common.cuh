@@ -256,7 +256,7 @@ template <int N> INLINE pack<N> act_value(int act, float slope, pack<N> x) {
     } else if (act != ACT_NONE) {
         EACH(i, N) {
             const float below = act == ACT_LRELU ? slope * x.v[i] : 0.0f;
-            x.v[i] = x.v[i] > 0.0f ? x.v[i] : below;
+            x.v[i] = x.v[i] <= 0.0f ? below : x.v[i]; /* NaN stays NaN */
         }
     }
     return x;

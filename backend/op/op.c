@@ -195,7 +195,7 @@ const char *p2p_act_name(p2p_act act) {
 double p2p_act_value(int64_t act, double slope, double x) {
     switch (act) {
     case P2P_ACT_relu:
-        return x > 0 ? x : 0;
+        return x <= 0 ? 0 : x; /* NaN stays NaN */
     case P2P_ACT_lrelu:
         return x > 0 ? x : slope * x;
     case P2P_ACT_tanh:

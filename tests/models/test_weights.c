@@ -147,8 +147,10 @@ static void test_pieces_given(void **state) {
 
 enum { SMALL_GROUPS = 3 };
 
+static bool any_device; /* of the first group */
+
 static void small_groups(p2p_network *network, weights_group groups[SMALL_GROUPS]) {
-    groups[0] = (weights_group){.network = network, .prefix = "", .passes = 7};
+    groups[0] = (weights_group){.network = network, .prefix = "", .passes = 7, .any_device = any_device};
     groups[1] = (weights_group){.network = network, .part = P2P_STATE_MOMENT1, .prefix = "moment1."};
     groups[2] = (weights_group){.network = network, .part = P2P_STATE_MOMENT2, .prefix = "moment2."};
 }
@@ -344,6 +346,12 @@ static void test_values(void **state) {
     check_element("moment1.conv.weight", 7, -1e300, NULL); /* the reference computes in double precision */
     check_element("moment1.norm.weight", 1, NAN, "NaN or infinite");
     check_element("moment2.norm.bias", 1, -1e-30, "of its 3 elements 1 is negative");
+    check_element("conv.weight", 7, -1e300, NULL);
+    any_device = true; /* a model's file is refused on each device alike */
+    check_element("conv.weight", 7, -1e300, "of its 96 elements 1 is too large for float32");
+    check_element("conv.weight", 7, -1e38, NULL);
+    check_element("moment1.conv.weight", 7, -1e300, NULL);
+    any_device = false;
 }
 
 /* Two of three elements; and a number that a device of float32 can't hold. */

@@ -174,6 +174,16 @@ rm within/train/A/single.jpg
 expect 0 "in within/train/A and within/train/B" "$p2p" train "${tiny[@]}" --data within --out within1 --steps 5
 equal_runs two1 within1
 
+echo "-- thumbnails"
+"$p2p" sample-data wide --count 8 --size 128 >/dev/null 2>&1
+mkdir wide/train/Thumbnails && cp toys/train/*.jpg wide/train/Thumbnails
+expect 0 "train: 8 pairs of 128 x 128 pixels" "$p2p" train "${tiny[@]}" --data wide --out thumbs1 --steps 1
+printed "wide/train: left out 8 pictures in folders of thumbnails, such as Thumbnails/0000" "a folder of thumbnails"
+rm -r wide/train/Thumbnails
+cp toys/train/00001.jpg wide/train/00001_thumb.jpg
+expect 0 "train: warning: 1 pair is as small as thumbnails of the others, such as 00001_thumb.jpg of 32 x 32 pixels" \
+    "$p2p" train "${tiny[@]}" --data wide --out thumbs2 --steps 1
+
 echo "-- results are never taken for pairs"
 for out in toys/train toys/val toys/testA; do
     expect 2 "--out $out/run lies in $out" "$p2p" train "${tiny[@]}" --data toys --out $out/run --steps 1

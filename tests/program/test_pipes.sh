@@ -14,9 +14,10 @@ last=checkpoints/step-000000040.safetensors
 # The training of the pipelines: it records its exit code in $OUT.code, also if the whole group gets a signal. Signals
 # have their default actions. $redirection is that of the program alone: bash opens its scripts where a descriptor is
 # closed.
+signals=(INT TERM HUP QUIT USR1 XCPU)
 cat >training <<END
 #!/usr/bin/env bash
-trap : INT TERM HUP
+trap : ${signals[*]}
 trap '' PIPE # bash reports how a command ended on stderr
 eval "env --default-signal=PIPE '$p2p' train ${small[*]} ${length[*]} --out '\$OUT' \$redirection"
 echo \$? >"\$OUT.new"
@@ -27,7 +28,7 @@ chmod +x training
 # starts OUT PIPELINE: starts a pipeline of bash with ./training in it, in a session and a process group of its own.
 starts() {
     out=$1
-    OUT=$out env --default-signal=INT,TERM,HUP,PIPE setsid bash -c "trap : INT TERM HUP; $2; :" &
+    OUT=$out env --default-signal=INT,TERM,HUP,QUIT,PIPE setsid bash -c "trap : ${signals[*]}; $2; :" &
     group=$!
 }
 
@@ -87,7 +88,7 @@ kept() {
 
 echo "-- $count signals of each kind to whole pipelines"
 for i in $(seq "$count"); do
-    for signal in INT:130 TERM:143 HUP:129; do
+    for signal in INT:130 TERM:143 HUP:129 QUIT:131 USR1:138; do
         starts "tee-${signal%:*}-$i" './training 2>&1 | tee "$OUT.log" >/dev/null'
         reaches $((RANDOM % 25 + 1))
         kill -s "${signal%:*}" -- -$group
@@ -97,12 +98,17 @@ for i in $(seq "$count"); do
     reaches $((RANDOM % 25 + 1))
     kill -s INT -- -$group
     kept 130
-    # A terminal that is closed sends SIGHUP, and so does its shell.
-    starts "twice-$i" './training >/dev/null 2>&1'
-    reaches $((RANDOM % 25 + 1))
-    kill -s HUP -- -$group
-    kill -s HUP -- -$group
-    kept 129
+    # A terminal that is closed sends SIGHUP, and so does its shell. The kernel repeats SIGXCPU. Batch systems send
+    # SIGUSR1, and later SIGTERM.
+    for pair in HUP:HUP:129 XCPU:XCPU:152 USR1:TERM:138; do
+        IFS=: read -r first second code <<<"$pair"
+        starts "$first-$second-$i" './training >/dev/null 2>&1'
+        reaches $((RANDOM % 25 + 1))
+        kill -s "$first" -- -$group
+        sleep 0.01
+        kill -s "$second" -- -$group
+        kept "$code"
+    done
 done
 
 echo "-- $count readers of each kind that go away"

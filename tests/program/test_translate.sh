@@ -175,6 +175,21 @@ done
 head -c 100 $model >latest_net_G.pth
 expect 3 "save_file(torch.load(" "${translate[@]}" --model latest_net_G.pth -o x.png input.png
 
+# In double precision nothing overflows.
+if [ "${device%%:*}" != reference ]; then
+    echo "-- weights that overflow are an error, not a black picture"
+    cp $model huge.safetensors
+    unseal huge.safetensors
+    first=$(grep -aoP '"model\.model\.0\.weight":\{[^}]*"data_offsets":\[\K[0-9]+' huge.safetensors)
+    overwrite huge.safetensors "$(for _ in $(seq 32); do printf '%s' '\346\261\141\177\346\261\141\377'; done)" \
+        $(($(od -An -tu8 -N8 huge.safetensors) + 8 + first))
+    expect 1 "huge.safetensors can't draw input.png: of the 3072 samples of the result" \
+        "${translate[@]}" --model huge.safetensors -o huge.png input.png
+    [ -e huge.png ] && fail "huge.png was written"
+    expect 1 "huge.safetensors can't draw 00001.jpg: of the 3072 samples of the result" \
+        "${test[@]}" --model huge.safetensors --data toys --out huge
+fi
+
 echo "-- p2p test"
 expect 2 "--data is missing" "${test[@]}" --model $model --out x
 expect 2 "--out is missing" "${test[@]}" --model $model --data toys

@@ -14,6 +14,7 @@ struct dataset {
     dataset_files files;
     int bits[2]; /* of A and B: the maximum over the files */
     pair_sizes sizes;
+    dataset_tiny tiny;
     uint64_t pair_bytes; /* the most memory that loading a pair takes */
     dataset_turns turns;
     dataset_alpha alpha[2]; /* of inputs and targets */
@@ -180,8 +181,20 @@ static p2p_status check_pair(dataset *data, size_t index, size_t kept, pair_size
     return P2P_OK;
 }
 
-/* Read every pair's headers. A bad pair is a failure, or is omitted. `sizes` has a place for each. */
+/* Summarise the sizes of the usable pairs. `sorted` has a place for each. */
+static void summarise_sizes(dataset *data, const pair_size *sizes, size_t count, pair_size *sorted) {
+    memcpy(sorted, sizes, count * sizeof *sizes);
+    data->sizes = pair_sizes_of(sorted, count);
+    for (size_t i = 0; i < count; i++)
+        if (pair_size_is_tiny(sizes[i], &data->sizes) && data->tiny.count++ == 0) {
+            data->tiny.sample = (int64_t)i;
+            data->tiny.size = sizes[i];
+        }
+}
+
+/* Read every pair's headers. A bad pair is a failure, or is omitted. `sizes` has two places for each. */
 static p2p_status check_each(dataset *data, pair_size *sizes) {
+    pair_size *sorted = sizes + data->files.count;
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
         p2p_status status = check_pair(data, i, kept, &sizes[kept]);
@@ -193,12 +206,12 @@ static p2p_status check_each(dataset *data, pair_size *sizes) {
             return status;
     }
     dataset_files_shorten(&data->files, kept);
-    if (kept > 0) data->sizes = pair_sizes_of(sizes, kept);
+    if (kept > 0) summarise_sizes(data, sizes, kept, sorted);
     return P2P_OK;
 }
 
 static p2p_status check_pairs(dataset *data) {
-    pair_size *sizes = calloc(data->files.count + 1, sizeof *sizes);
+    pair_size *sizes = calloc(2 * data->files.count + 1, sizeof *sizes);
     if (sizes == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the sizes of pictures");
     p2p_status status = check_each(data, sizes);
     free(sizes);
@@ -262,6 +275,10 @@ dataset_turns dataset_turned(const dataset *data) {
 
 const dataset_alpha *dataset_alpha_of(const dataset *data, bool target) {
     return &data->alpha[target];
+}
+
+dataset_tiny dataset_tiny_pairs(const dataset *data) {
+    return data->tiny;
 }
 
 void dataset_print_unread(const dataset *data) {

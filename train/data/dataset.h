@@ -99,7 +99,16 @@ typedef struct {
 /* Those of the targets or of the inputs. The data set owns the result. */
 const dataset_alpha *dataset_alpha_of(const dataset *data, bool target);
 
-/* Print a line on stderr for each folder with pictures of formats that are not read. */
+/* The pairs as small as thumbnails of the others are (pair_size_is_tiny), and the first of them. */
+typedef struct {
+    int64_t count, sample;
+    pair_size size;
+} dataset_tiny;
+
+dataset_tiny dataset_tiny_pairs(const dataset *data);
+
+/* Print a line on stderr for each folder with pictures in folders of thumbnails, or of formats that are not
+ * read. */
 void dataset_print_unread(const dataset *data);
 
 /* Whether the direction is BtoA: B is the input. */

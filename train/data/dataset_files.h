@@ -43,7 +43,8 @@ void dataset_files_free(dataset_files *files);
  * Call dataset_files_free() in any case. */
 p2p_status dataset_files_list_folders(dataset_files *files, const char *a, const char *b);
 
-/* Print a line on stderr for each folder with pictures of formats that are not read. */
+/* Print a line on stderr for each folder with pictures in folders of thumbnails, or of formats that are not
+ * read. */
 void dataset_files_print_unread(const dataset_files *files);
 
 /* The paths of pair `index`. The caller frees them; they are empty after a failure. */

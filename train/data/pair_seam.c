@@ -34,16 +34,17 @@ bool pair_seam_goes_on(image_view left, image_view right) {
 
 bool pair_seam_all_go_on(const dataset *data) {
     const pair_format format = {IMAGE_RGB8, IMAGE_RGB8};
-    const int64_t count = dataset_count(data);
+    const int64_t count = dataset_count(data),
+                  samples = count < PAIR_SEAM_SAMPLES ? count : PAIR_SEAM_SAMPLES;
     int going_on = 0, loaded = 0;
-    if (dataset_summarise(data).b != NULL || count < PAIR_SEAM_SAMPLES) return false;
-    for (int64_t i = 0; i < PAIR_SEAM_SAMPLES && going_on == loaded; i++) {
+    if (dataset_summarise(data).b != NULL) return false;
+    for (int64_t i = 0; i < samples && going_on == loaded; i++) {
         image_pair pair;
-        if (dataset_load(data, i * count / PAIR_SEAM_SAMPLES, format, &pair) != P2P_OK) continue;
+        if (dataset_load(data, i * count / samples, format, &pair) != P2P_OK) continue;
         const bool swapped = dataset_is_b_to_a(data);
         loaded++;
         going_on += pair_seam_goes_on(swapped ? pair.target : pair.input, swapped ? pair.input : pair.target);
         image_pair_free(&pair);
     }
-    return loaded > 0 && going_on == loaded;
+    return loaded > 1 && going_on == loaded;
 }

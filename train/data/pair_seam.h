@@ -12,8 +12,9 @@
  * nothing. */
 bool pair_seam_goes_on(image_view left, image_view right);
 
-/* Whether that is true of each of PAIR_SEAM_SAMPLES pairs of the data set, spread over it. False for fewer
- * pairs and for pairs in two folders. Pairs that can't be loaded are not counted. */
+/* Whether that is true of each of PAIR_SEAM_SAMPLES pairs of the data set, spread over it, or of each of
+ * fewer. False for a single pair, whose seam may go on by chance, and for pairs in two folders. Pairs that
+ * can't be loaded are not counted. */
 enum { PAIR_SEAM_SAMPLES = 8 };
 bool pair_seam_all_go_on(const dataset *data);
 

@@ -52,7 +52,7 @@ static int compare_sizes(const void *left, const void *right) {
 
 pair_sizes pair_sizes_of(pair_size *sizes, size_t count) {
     qsort(sizes, count, sizeof *sizes, compare_sizes);
-    pair_sizes all = {.smallest = sizes[0], .largest = sizes[count - 1]};
+    pair_sizes all = {.smallest = sizes[0], .median = sizes[count / 2], .largest = sizes[count - 1]};
     all.narrowest = all.widest = ratio_of(sizes[0]);
     for (size_t i = 0; i < count; i++) {
         const double ratio = ratio_of(sizes[i]);
@@ -61,6 +61,10 @@ pair_sizes pair_sizes_of(pair_size *sizes, size_t count) {
         all.different += i == 0 || compare_sizes(&sizes[i - 1], &sizes[i]) != 0;
     }
     return all;
+}
+
+bool pair_size_is_tiny(pair_size size, const pair_sizes *all) {
+    return size.width <= all->median.width / 4 && size.height <= all->median.height / 4;
 }
 
 p2p_status pair_shape_like(const char *path, pair_size size, const pair_sizes *training) {

@@ -27,13 +27,17 @@ p2p_status pair_shape_of_two(const char *a, const pair_size *a_size, const char 
 
 /* The sizes of a data set's pairs. */
 typedef struct {
-    int64_t different;           /* number of different sizes */
-    pair_size smallest, largest; /* by area */
-    double narrowest, widest;    /* width / height */
+    int64_t different;                   /* number of different sizes */
+    pair_size smallest, median, largest; /* by area */
+    double narrowest, widest;            /* width / height */
 } pair_sizes;
 
 /* Summarise `count` >= 1 sizes, which are sorted in place. */
 pair_sizes pair_sizes_of(pair_size *sizes, size_t count);
+
+/* Whether a pair is as small as thumbnails of the others are: each side is at most a quarter of the median's.
+ */
+bool pair_size_is_tiny(pair_size size, const pair_sizes *all);
 
 /* P2P_INPUT, with the path in the message, if all pairs of a training have one shape and `size` has another.
  * Shapes are equal if their ratios of width to height differ by at most a tenth. */

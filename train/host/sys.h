@@ -149,6 +149,11 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
  * receives what is printed. Output to these descriptors fails. Call it first. */
 void sys_descriptors_reserve(void);
 
+/* From now on printing on stdout waits for its reader, also if another program has made the descriptor
+ * non-blocking: a full pipe would otherwise be an error. `stdout` becomes another stream. Call it before
+ * anything is printed. sys_messages.c */
+void sys_output_prepare(void);
+
 /* From now on printing on stderr never waits for a reader, such as a terminal that Ctrl-S has stopped: a
  * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and the
  * number of missing lines is printed. `stderr` becomes another stream; no effect if no thread can be started.
@@ -187,9 +192,9 @@ void sys_signals_prepare(void);
 /* Ignore these signals again, after a library may have installed a handler. */
 void sys_signals_keep_ignored(void);
 
-/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop "after this `what`" instead of ending the
- * process; a second SIGINT or SIGTERM ends it at once. Call it again after a library may have replaced the
- * handlers; `what` is then the same. */
+/* From now on signals that ask a process to end, such as SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR1,
+ * request a stop "after this `what`" instead of ending it. A second SIGINT, SIGTERM or SIGQUIT ends it at
+ * once. Call it again after a library may have replaced the handlers; `what` is then the same. */
 void sys_stop_listen(const char *what);
 
 /* P2P_STOPPED if a signal has requested a stop. */
@@ -203,8 +208,8 @@ void sys_stop_adopt(int number);
 /* The name of the signal that requested a stop, for users. */
 const char *sys_stop_name(void);
 
-/* End the process by that signal, so that a shell sees it. If the system does not let the signal end the
- * process, returns the exit code that a shell would show. */
+/* End the process by that signal, without a core file, so that a shell sees it. If the system does not let
+ * the signal end the process, returns the exit code that a shell would show. */
 int sys_stop_end(void);
 
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
-/* Standard streams that never make the program wait, over POSIX threads. See sys.h. The descriptors are
- * shared with other programs, so they are not made non-blocking; a thread per stream waits in write()
- * instead. Its part of the memory is static: messages about memory that has run out get through.
+/* Standard streams that never make the program wait, over POSIX threads, and stdout that always waits. See
+ * sys.h. The descriptors are shared with other programs, so they are not made non-blocking; a thread per
+ * stream waits in write() instead. Its part of the memory is static: messages about memory that has run out
+ * get through.
  */
 #define _GNU_SOURCE /* fopencookie */
 #include "sys.h"
@@ -192,6 +193,36 @@ static void start(outlet *to, FILE **stream) {
 #endif
 }
 
+/* ---- Output that waits -------------------------------------------------------------------------------- */
+
+static bool output_waits; /* stdout is the stream of sys_output_prepare */
+
+#ifdef __GLIBC__
+static ssize_t put_waiting(void *cookie, const char *bytes, size_t size) {
+    (void)cookie;
+    const int error = write_all(STDOUT_FILENO, bytes, size);
+    if (error != 0) errno = error;
+    return error == 0 ? (ssize_t)size : 0; /* 0: an error, for fopencookie */
+}
+
+static int close_waiting(void *cookie) {
+    (void)cookie;
+    return close(STDOUT_FILENO);
+}
+#endif
+
+void sys_output_prepare(void) {
+#ifdef __GLIBC__
+    FILE *own = fopencookie(NULL, "w", (cookie_io_functions_t){.write = put_waiting, .close = close_waiting});
+    if (!own) return;
+    if (isatty(STDOUT_FILENO)) (void)setvbuf(own, NULL, _IOLBF, BUFSIZ);
+    stdout = own;
+    output_waits = true;
+#endif
+}
+
+/* ---- Starting ----------------------------------------------------------------------------------------- */
+
 /* For libraries that print and end the process, as popt does when memory runs out. */
 static void wait_at_exit(void) {
     (void)sys_messages_wait(PATIENCE_AT_EXIT);
@@ -267,6 +298,6 @@ int sys_output_wait(double seconds) {
 
 int sys_descriptor_of(FILE *stream) {
     if (messages.started && stream == stderr) return STDERR_FILENO;
-    if (output.started && stream == stdout) return STDOUT_FILENO;
+    if ((output.started || output_waits) && stream == stdout) return STDOUT_FILENO;
     return fileno(stream);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* ---- Standard streams --------------------------------------------------------------------------------- */
@@ -27,11 +28,36 @@ void sys_descriptors_reserve(void) {
 static const int output_signals[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
 enum { OUTPUT_SIGNALS = sizeof output_signals / sizeof *output_signals };
 
-/* The signals that request a stop, and whether they stay ignored. */
+/* How the signals differ that request a stop. */
+typedef enum {
+    INSISTS, /* a second one ends the process at once */
+    NOTICE,  /* repeated by what sends it, or followed by SIGTERM: a second one has no effect */
+    TIMER    /* a notice that a library may use for itself: a handler of others is kept */
+} stop_kind;
+
+/* The signals that request a stop: all that end a process by default and are neither a fault of the process
+ * nor real-time signals. Batch systems announce the end of a job by SIGUSR1, SIGUSR2 or SIGXCPU. */
 static struct {
-    int number;
-    bool ignored;
-} stop_signals[] = {{SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}};
+    const int number;
+    const stop_kind kind;
+    const char *const name; /* for users */
+    bool ignored;           /* when the process started; it stays so */
+    bool handled;           /* by request_stop */
+} stop_signals[] = {
+    {SIGINT, INSISTS, "Ctrl-C (SIGINT)", false, false},
+    {SIGTERM, INSISTS, "SIGTERM", false, false},
+    {SIGQUIT, INSISTS, "SIGQUIT", false, false},
+    {SIGHUP, NOTICE, "a closed terminal (SIGHUP)", false, false},
+    {SIGUSR1, NOTICE, "SIGUSR1", false, false},
+    {SIGUSR2, NOTICE, "SIGUSR2", false, false},
+    {SIGXCPU, NOTICE, "the limit of processor time (SIGXCPU)", false, false},
+    {SIGPWR, NOTICE, "a failure of the power supply (SIGPWR)", false, false},
+    {SIGSTKFLT, NOTICE, "SIGSTKFLT", false, false},
+    {SIGALRM, TIMER, "SIGALRM", false, false},
+    {SIGVTALRM, TIMER, "SIGVTALRM", false, false},
+    {SIGPROF, TIMER, "SIGPROF", false, false},
+    {SIGIO, TIMER, "SIGIO", false, false},
+};
 enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
 void sys_signals_keep_ignored(void) {
@@ -102,18 +128,36 @@ static volatile sig_atomic_t stop_signal;
 static char stop_note[128];
 static size_t stop_note_length;
 
-/* A signal handler: async-signal-safe calls only. Restores the default action for the next signal. A terminal
- * that is closed sends SIGHUP, and so do its shell, before it or after it, and service managers after
- * SIGTERM: further ones are ignored. */
+static bool insists(int number) {
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (stop_signals[i].number == number) return stop_signals[i].kind == INSISTS;
+    return false;
+}
+
+/* A signal handler: async-signal-safe calls only. Further notices are ignored: a terminal that is closed
+ * sends SIGHUP, and so do its shell, before it or after it, and service managers after SIGTERM; the kernel
+ * repeats SIGXCPU every second. After a signal that insists the next one has its default action. After a
+ * notice it has not: batch systems send SIGTERM some time after it. */
 static void request_stop(int number) {
     const int error = errno;
+    const bool last = insists(number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (!stop_signals[i].ignored)
-            signal(stop_signals[i].number, stop_signals[i].number == SIGHUP ? SIG_IGN : SIG_DFL);
+        if (!stop_signals[i].handled) continue;
+        if (stop_signals[i].kind != INSISTS)
+            signal(stop_signals[i].number, SIG_IGN);
+        else if (last)
+            signal(stop_signals[i].number, SIG_DFL);
     }
-    stop_signal = number;
+    if (stop_signal == 0) stop_signal = number;
     sys_messages_note(stop_note, stop_note_length);
     errno = error;
+}
+
+/* Whether the signal is left to a handler of others. */
+static bool is_taken(int i) {
+    struct sigaction present;
+    return stop_signals[i].kind == TIMER && sigaction(stop_signals[i].number, NULL, &present) == 0 &&
+           present.sa_handler != SIG_DFL && present.sa_handler != request_stop;
 }
 
 void sys_stop_listen(const char *what) {
@@ -127,7 +171,8 @@ void sys_stop_listen(const char *what) {
     sigemptyset(&wanted.sa_mask);
     for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
+        stop_signals[i].handled = !stop_signals[i].ignored && !is_taken(i);
+        if (stop_signals[i].handled) sigaction(stop_signals[i].number, &wanted, NULL);
     }
 }
 
@@ -144,17 +189,14 @@ void sys_stop_adopt(int number) {
 }
 
 const char *sys_stop_name(void) {
-    switch (stop_signal) {
-    case SIGINT:
-        return "Ctrl-C (SIGINT)";
-    case SIGTERM:
-        return "SIGTERM";
-    default:
-        return "a closed terminal (SIGHUP)";
-    }
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (stop_signals[i].number == stop_signal) return stop_signals[i].name;
+    return "a signal";
 }
 
+/* SIGQUIT and SIGXCPU would write an image of the memory. */
 int sys_stop_end(void) {
+    (void)prctl(PR_SET_DUMPABLE, 0);
     signal(stop_signal, SIG_DFL);
     raise(stop_signal);
     return 128 + stop_signal; /* signals do not end the first process of a container */

@@ -134,8 +134,12 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
 
 /* Whether a file, named by its path below a folder, is taken for one of the folder's pictures: it has such a
  * suffix and does not lie in a folder in which a NAS or an archiver keeps thumbnails and deleted files, such
- * as @eaDir and __MACOSX. */
+ * as @eaDir and __MACOSX, nor in one of image_is_thumbnail. */
 bool image_is_listed(const char *relative);
+
+/* Whether such a file lies in a folder that is named as one of thumbnails: thumbnails, thumbnail, thumbs or
+ * thumb, in any case. */
+bool image_is_thumbnail(const char *relative);
 
 /* Whether a file is a picture by its suffix, but of a format that is not read, such as HEIC. False in the
  * folders that image_is_listed excludes. */

@@ -152,20 +152,33 @@ static bool is_readable(const char *path) {
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
-/* Whether it lies in a folder that a NAS or an archiver has made. */
-static bool is_not_of_the_user(const char *relative) {
-    static const char *const not_of_the_user[] = {"@eaDir",   "#recycle",    "@Recycle", "@Recently-Snapshot",
-                                                  "__MACOSX", "$RECYCLE.BIN"};
+/* Whether it lies in a folder of one of these names, which end with NULL, in any case. */
+static bool is_inside(const char *relative, const char *const *names) {
     for (const char *at = relative, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1)
-        for (size_t i = 0; i < sizeof not_of_the_user / sizeof *not_of_the_user; i++)
-            if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
-                strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
+        for (const char *const *name = names; *name != NULL; name++)
+            if (strlen(*name) == (size_t)(slash - at) && strncasecmp(at, *name, (size_t)(slash - at)) == 0)
                 return true;
     return false;
 }
 
+/* Whether it lies in a folder that a NAS or an archiver has made. */
+static bool is_not_of_the_user(const char *relative) {
+    static const char *const names[] = {"@eaDir",   "#recycle",     "@Recycle", "@Recently-Snapshot",
+                                        "__MACOSX", "$RECYCLE.BIN", NULL};
+    return is_inside(relative, names);
+}
+
+static bool is_among_thumbnails(const char *relative) {
+    static const char *const names[] = {"thumbnails", "thumbnail", "thumbs", "thumb", NULL};
+    return is_inside(relative, names);
+}
+
+bool image_is_thumbnail(const char *relative) {
+    return is_readable(relative) && !is_not_of_the_user(relative) && is_among_thumbnails(relative);
+}
+
 bool image_is_listed(const char *relative) {
-    return is_readable(relative) && !is_not_of_the_user(relative);
+    return is_readable(relative) && !is_not_of_the_user(relative) && !is_among_thumbnails(relative);
 }
 
 bool image_is_unread(const char *relative) {
@@ -174,7 +187,8 @@ bool image_is_unread(const char *relative) {
         ".pnm",  ".tga",  ".psd",  ".exr", ".dng",  ".cr2",  ".cr3", ".nef", ".arw",  ".raf", ".orf"};
     const char *dot = suffix_of(relative);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-        if (strcasecmp(dot, suffixes[i]) == 0) return !is_not_of_the_user(relative);
+        if (strcasecmp(dot, suffixes[i]) == 0)
+            return !is_not_of_the_user(relative) && !is_among_thumbnails(relative);
     return false;
 }
 

@@ -9,12 +9,13 @@
 #include <string.h>
 
 static bool is_picture(const char *relative) {
-    return image_is_listed(relative) || image_is_unread(relative);
+    return image_is_listed(relative) || image_is_unread(relative) || image_is_thumbnail(relative);
 }
 
-static void note_unread(unread_pictures *unread, char *name) {
-    if (unread->count++ == 0)
-        unread->example = name;
+/* Count a file, and keep the first name as the example. */
+static void note(size_t *count, char **example, char *name) {
+    if ((*count)++ == 0)
+        *example = name;
     else
         free(name);
 }
@@ -136,7 +137,9 @@ p2p_status picture_list(sys_names *names, unread_pictures *unread, const char *f
         if (!keep[i])
             free(name);
         else if (image_is_unread(name))
-            note_unread(unread, name);
+            note(&unread->count, &unread->example, name);
+        else if (image_is_thumbnail(name))
+            note(&unread->thumbnail_count, &unread->thumbnail, name);
         else
             names->names[kept++] = name;
     }
@@ -154,6 +157,7 @@ void unread_pictures_free(unread_pictures *unread) {
     for (size_t i = 0; i < unread->result_folders; i++) free(unread->results[i].folder);
     free(unread->results);
     free(unread->example);
+    free(unread->thumbnail);
     *unread = (unread_pictures){0};
 }
 
@@ -172,8 +176,15 @@ static void print_results(const unread_pictures *unread, const char *folder) {
     }
 }
 
+static void print_thumbnails(const unread_pictures *unread, const char *folder) {
+    if (unread->thumbnail_count == 0) return;
+    text_line(stderr, "%s: left out %zu picture%s in folders of thumbnails, such as %s", folder,
+              unread->thumbnail_count, unread->thumbnail_count == 1 ? "" : "s", unread->thumbnail);
+}
+
 void unread_pictures_print(const unread_pictures *unread, const char *folder) {
     print_results(unread, folder);
+    print_thumbnails(unread, folder);
     if (unread->count == 0) return;
     const char *text = unread->count == 1
                            ? "%s: %zu picture has a suffix that is not read: %s; convert it to "
@@ -189,6 +200,11 @@ p2p_status picture_list_empty(const unread_pictures *unread, const char *folder)
                  unread->results[0].count, unread->results[0].count == 1 ? "" : "s", folder,
                  slash_after(folder), unread->results[0].folder);
         return p2p_hint(P2P_INPUT, "results are read where their folder itself is named");
+    }
+    if (unread->count == 0 && unread->thumbnail_count > 0) {
+        p2p_fail(P2P_INPUT, "%s holds no pictures but those in folders of thumbnails, such as %s", folder,
+                 unread->thumbnail);
+        return p2p_hint(P2P_INPUT, "rename that folder if they are none");
     }
     if (unread->count == 0) {
         p2p_fail(P2P_INPUT, "%s holds no pictures", folder);

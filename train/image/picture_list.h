@@ -22,20 +22,22 @@ typedef struct {
 typedef struct {
     size_t count;  /* of files whose suffix is that of a picture format that is not read: HEIC, WebP, TIFF */
     char *example; /* the first of them, below the folder; owned, NULL if there is none */
+    size_t thumbnail_count; /* of pictures in folders of thumbnails */
+    char *thumbnail;        /* the first of them, as `example` */
     picture_results *results;
     size_t result_folders;
 } unread_pictures;
 
 /* List the pictures below a folder, as sys_folder_walk does: the files of image_is_listed, without those for
  * which `omit` returns true (NULL: none) and those in marked folders below it. Counts those of
- * image_is_unread. Fails as sys_folder_walk and sys_path_exists. The caller frees both, which are empty after
- * a failure. */
+ * image_is_unread and image_is_thumbnail. Fails as sys_folder_walk and sys_path_exists. The caller frees
+ * both, which are empty after a failure. */
 p2p_status picture_list(sys_names *names, unread_pictures *unread, const char *folder,
                         bool (*omit)(const char *relative));
 void unread_pictures_free(unread_pictures *unread); /* sets it to {0}; no effect on {0} */
 
-/* Print a line on stderr with the number of unread files and the example, and one for each folder of results.
- */
+/* Print a line on stderr with the number and the example of each kind, if there are any, and one for each
+ * folder of results. */
 void unread_pictures_print(const unread_pictures *unread, const char *folder);
 
 /* Returns P2P_INPUT with the message that the folder has no pictures, and a hint that names the suffixes, or

@@ -2,6 +2,7 @@
 #include "pairs_make.h"
 
 #include "data/dataset_files.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p_philox.h"
@@ -21,6 +22,7 @@ typedef struct {
     dataset_files files;
     pairs_task *tasks;
     size_t count;
+    sys_lock *lock;             /* of `out` */
     size_t made, kept, skipped; /* pictures that are new, of an earlier run, and left out as bad */
 } pairs_run;
 
@@ -121,7 +123,7 @@ static p2p_status keep_made(pairs_run *run, bool known) {
         else
             run->tasks[left++] = *task;
     }
-    run->kept = run->count - left;
+    run->kept += run->count - left;
     run->count = left;
     return status;
 }
@@ -171,16 +173,25 @@ static void report(const pairs_run *run) {
               skipped);
 }
 
+/* Drop what is made. *known: whether an earlier run of this command has made something. */
+static p2p_status compare_out(pairs_run *run, const pairs_record *record, bool *known) {
+    P2P_TRY(pairs_record_compare(record, run->all, run->out, known));
+    return keep_made(run, *known);
+}
+
+/* The folder is made once there is something to write. It is looked at again when it is locked: another
+ * command may have written there. */
 static p2p_status prepare(pairs_run *run, const pairs_record *record) {
     bool known = false;
     P2P_TRY(check_folders(run));
     P2P_TRY(list_tasks(run));
     P2P_TRY(check_distinct(run));
-    P2P_TRY(pairs_record_compare(record, run->all, run->out, &known));
-    P2P_TRY(keep_made(run, known));
+    P2P_TRY(folder_lock_check(run->out));
+    P2P_TRY(compare_out(run, record, &known));
     P2P_TRY(measure_all(run));
     if (run->count + run->kept == 0) return p2p_fail(P2P_INPUT, "no usable picture is left");
-    P2P_TRY(sys_folder_make(run->out));
+    P2P_TRY(folder_lock_take(&run->lock, run->out));
+    P2P_TRY(compare_out(run, record, &known));
     return known ? P2P_OK : pairs_record_write(record, run->all, run->out);
 }
 
@@ -188,6 +199,7 @@ static void run_free(pairs_run *run) {
     for (size_t i = 0; run->tasks && i < run->count; i++) pairs_task_free(&run->tasks[i]);
     free(run->tasks);
     dataset_files_free(&run->files);
+    sys_lock_release(run->lock);
 }
 
 p2p_status pairs_make(const settings *all, const pairs_operation *operation, const char *a, const char *b,

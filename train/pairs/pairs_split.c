@@ -3,6 +3,7 @@
 #include "pairs_split.h"
 
 #include "data/dataset.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_list.h"
@@ -246,17 +247,26 @@ static p2p_status check_some(const splitting *work) {
     return picture_list_empty(&work->unread, work->dir);
 }
 
+static p2p_status move_all(splitting *work) {
+    P2P_TRY(picture_list(&work->names, &work->unread, work->dir, is_split));
+    P2P_TRY(check_some(work));
+    P2P_TRY(check_results(work->dir));
+    P2P_TRY(check_nested(work));
+    P2P_TRY(for_each(work, check_free));
+    sys_stop_listen("picture");
+    P2P_TRY(for_each(work, move_unless_stopped));
+    return report(work);
+}
+
 p2p_status pairs_split(const settings *all, const char *dir) {
     splitting work = {.dir = dir};
+    sys_lock *lock = NULL;
+    bool is_folder;
     P2P_TRY(parse_shares(all, &work));
-    P2P_TRY(picture_list(&work.names, &work.unread, dir, is_split));
-    p2p_status status = check_some(&work);
-    if (status == P2P_OK) status = check_results(dir);
-    if (status == P2P_OK) status = check_nested(&work);
-    if (status == P2P_OK) status = for_each(&work, check_free);
-    sys_stop_listen("picture");
-    if (status == P2P_OK) status = for_each(&work, move_unless_stopped);
-    if (status == P2P_OK) status = report(&work);
+    P2P_TRY(sys_path_is_folder(dir, &is_folder));
+    if (is_folder) P2P_TRY(folder_lock_take(&lock, dir));
+    p2p_status status = move_all(&work);
+    sys_lock_release(lock);
     unread_pictures_free(&work.unread);
     sys_names_free(&work.names);
     return status;

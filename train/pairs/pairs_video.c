@@ -3,6 +3,7 @@
 #include "pairs_video.h"
 
 #include "data/dataset_identity.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "host/text.h"
 
@@ -15,8 +16,9 @@ enum { FRAME_SUFFIX_BYTES = 32 };
 typedef struct {
     const settings *all;
     const char *video, *out;
-    char *stem;   /* of the frames' names */
-    char *hidden; /* the name of the hidden folder, and its path */
+    sys_lock *lock; /* of `out` */
+    char *stem;     /* of the frames' names */
+    char *hidden;   /* the name of the hidden folder, and its path */
     char *partial;
     sys_names names; /* of frames in it */
 } extraction;
@@ -182,6 +184,8 @@ static p2p_status move_frames(extraction *run) {
 static p2p_status run_all(extraction *run) {
     P2P_TRY(name_frames(run));
     P2P_TRY(check_places(run));
+    P2P_TRY(folder_lock_take(&run->lock, run->out));
+    P2P_TRY(check_places(run)); /* again, after another command may have written there */
     P2P_TRY(remove_partial(run));
     P2P_TRY(sys_folder_make(run->partial));
     sys_stop_listen("frame");
@@ -196,6 +200,7 @@ static p2p_status run_all(extraction *run) {
 p2p_status pairs_video(const settings *all, const char *video, const char *out) {
     extraction run = {.all = all, .video = video, .out = out};
     p2p_status status = run_all(&run);
+    sys_lock_release(run.lock);
     sys_names_free(&run.names);
     free(run.hidden);
     free(run.partial);

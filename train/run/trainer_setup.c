@@ -198,7 +198,8 @@ static p2p_status plan_all(trainer *t) {
                                .rank = ranks_number(t->ranks),
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
-                               .format = t->format};
+                               .format = t->format,
+                               .model = "the generator"};
     P2P_TRY(setup_plans_make(t->session, &shape, &t->plans));
     t->evaluator.plan = t->plans.evaluate.plan;
     t->samples = calloc((size_t)t->global_batch, sizeof *t->samples);

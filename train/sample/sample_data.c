@@ -1,6 +1,7 @@
 /* The splits of a generated data set. See sample_data.h. The contents of the pictures are in sample_scene.c
  * and sample_render.c. */
 #include "sample_data.h"
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "p2p_file.h"
 #include "sample_render.h"
@@ -170,12 +171,23 @@ static p2p_status draw_all(const sample_set *set) {
     return p2p_hint(status, "the same command draws the rest");
 }
 
+/* In the order in which a folder is judged: the pictures to train on first. */
+static p2p_status check_splits(const sample_set *set) {
+    for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(set, split));
+    return P2P_OK;
+}
+
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed) {
     const sample_set set = {.dir = dir, .count = count, .size = size, .seed = seed};
     if (count < 1 || count > SAMPLE_DATA_MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count,
                         SAMPLE_DATA_MAX_COUNT);
     P2P_TRY(check_size(size)); /* before anything is written */
-    for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(&set, split));
-    return draw_all(&set);
+    P2P_TRY(check_splits(&set));
+    sys_lock *lock;
+    P2P_TRY(folder_lock_take(&lock, dir));
+    p2p_status status = check_splits(&set); /* again, after another command may have written there */
+    if (status == P2P_OK) status = draw_all(&set);
+    sys_lock_release(lock);
+    return status;
 }

@@ -40,6 +40,18 @@ static void report_turned(const char *split, const dataset *data) {
                   turned == 1 ? " is" : "s are");
 }
 
+/* Thumbnails also make sizes mixed, so that translate would resize each picture to a square. */
+static void warn_of_tiny(const char *split, const dataset *data) {
+    const dataset_tiny tiny = dataset_tiny_pairs(data);
+    if (tiny.count == 0) return;
+    text_line(stderr,
+              "%s: warning: %" PRId64
+              " pair%s as small as thumbnails of the others, such as %s of %d x %d pixels; "
+              "move them elsewhere if they are thumbnails",
+              split, tiny.count, tiny.count == 1 ? " is" : "s are", dataset_name(data, tiny.sample),
+              tiny.size.width, tiny.size.height);
+}
+
 static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
     if (dataset_pairing_named(all->pairs) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
     text_line(
@@ -75,6 +87,7 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     report_skipped(wanted->split, *data);
     report_turned(wanted->split, *data);
     dataset_print_unread(*data);
+    warn_of_tiny(wanted->split, *data);
     warn_of_alpha(wanted->split, *data);
     warn_of_seams(all, wanted->split, *data);
     return P2P_OK;

@@ -3,6 +3,7 @@
 
 #include "p2p_philox.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,10 +60,25 @@ static p2p_status run(const evaluator *e, int count, const image *inputs, uint32
     return P2P_OK;
 }
 
-static p2p_status make_pictures(const evaluator *e, int count, const float *planes, image *results) {
-    for (int i = 0; i < count; i++)
-        P2P_TRY(image_from_planes(planes + (size_t)i * result_values(e), e->width, e->height,
-                                  e->format.target, &results[i]));
+static p2p_status check_finite(const evaluator *e, const float *planes, const char *name) {
+    const size_t all = result_values(e);
+    size_t wrong = 0;
+    for (size_t i = 0; i < all; i++) wrong += !isfinite(planes[i]);
+    if (wrong == 0) return P2P_OK;
+    p2p_fail(P2P_DIVERGED, "%s can't draw %s: of the %zu samples of the result %zu are not finite numbers",
+             e->model, name, all, wrong);
+    return p2p_hint(P2P_DIVERGED,
+                    "its weights are too large for this device and precision: use another model, "
+                    "such as that of an earlier epoch");
+}
+
+static p2p_status make_pictures(const evaluator *e, int count, const float *planes, const char *const *names,
+                                image *results) {
+    for (int i = 0; i < count; i++) {
+        const float *own = planes + (size_t)i * result_values(e);
+        P2P_TRY(check_finite(e, own, names[i]));
+        P2P_TRY(image_from_planes(own, e->width, e->height, e->format.target, &results[i]));
+    }
     return P2P_OK;
 }
 
@@ -78,7 +94,8 @@ static p2p_status check_inputs(const evaluator *e, int count, const image *input
     return P2P_OK;
 }
 
-p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results) {
+p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, const char *const *names,
+                             image *results) {
     for (int i = 0; i < count; i++) results[i] = (image){0};
     P2P_TRY(check_inputs(e, count, inputs));
     const size_t capacity = (size_t)evaluate_capacity(e);
@@ -89,7 +106,7 @@ p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs,
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu pictures of %d x %d pixels", capacity,
                           e->width, e->height);
     if (status == P2P_OK) status = run(e, count, inputs, keys, planes);
-    if (status == P2P_OK) status = make_pictures(e, count, planes, results);
+    if (status == P2P_OK) status = make_pictures(e, count, planes, names, results);
     for (int i = 0; status != P2P_OK && i < count; i++) image_free(&results[i]);
     free(planes);
     free(keys);
@@ -121,14 +138,16 @@ p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_fo
 typedef struct {
     image *inputs, *targets, *generated;
     int64_t *samples;
+    const char **names; /* owned by the data set */
     int count;
 } pair_batch;
 
 static p2p_status batch_create(pair_batch *batch, int capacity) {
     const size_t places = (size_t)capacity;
     *batch = (pair_batch){.inputs = calloc(3 * places, sizeof *batch->inputs),
-                          .samples = calloc(places, sizeof *batch->samples)};
-    if (!batch->inputs || !batch->samples)
+                          .samples = calloc(places, sizeof *batch->samples),
+                          .names = calloc(places, sizeof *batch->names)};
+    if (!batch->inputs || !batch->samples || !batch->names)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", capacity);
     batch->targets = batch->inputs + capacity;
     batch->generated = batch->targets + capacity;
@@ -143,6 +162,7 @@ static void batch_empty(pair_batch *batch, int capacity) {
 static void batch_free(pair_batch *batch) {
     free(batch->inputs);
     free(batch->samples);
+    free(batch->names);
 }
 
 /* Load the pairs from `first` on; `visit` is called for those that are left out. */
@@ -152,9 +172,10 @@ static p2p_status load_pairs(const dataset *data, const pair_form *form, int64_t
         const int at = batch->count;
         const p2p_status status =
             evaluate_load_pair(data, sample, form, &batch->inputs[at], &batch->targets[at]);
-        if (status == P2P_OK)
+        if (status == P2P_OK) {
+            batch->names[at] = dataset_name(data, sample);
             batch->samples[batch->count++] = sample;
-        else if (dataset_leaves_out(data, status))
+        } else if (dataset_leaves_out(data, status))
             P2P_TRY(visit(context, &(evaluated_pair){.sample = sample}));
         else
             return status;
@@ -165,7 +186,7 @@ static p2p_status load_pairs(const dataset *data, const pair_form *form, int64_t
 static p2p_status run_batch(const evaluator *e, const pair_batch *batch, evaluated_visit visit,
                             void *context) {
     if (batch->count == 0) return P2P_OK;
-    P2P_TRY(evaluate_pictures(e, batch->count, batch->inputs, batch->generated));
+    P2P_TRY(evaluate_pictures(e, batch->count, batch->inputs, batch->names, batch->generated));
     for (int i = 0; i < batch->count; i++) {
         const evaluated_pair pair = {batch->samples[i], &batch->inputs[i], &batch->generated[i],
                                      &batch->targets[i]};

@@ -19,6 +19,7 @@ typedef struct {
     int replicas;       /* 0 is 1 */
     int width, height;  /* of a picture */
     pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
+    const char *model;  /* for messages: its file, or what it is */
     /* With several ranks: their number, this one's, and how many of the first pairs rank 0 evaluates. 0
      * ranks: 1. */
     int ranks, rank, first;
@@ -36,8 +37,10 @@ int evaluate_capacity(const evaluator *e);
 
 /* Run the generator on `count` pictures, at most evaluate_capacity, each of the evaluator's size and format,
  * and wait for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a
- * picture has another size or format. */
-p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results);
+ * picture has another size or format. P2P_DIVERGED, with the model and the picture's name, if a result has
+ * samples that are not finite numbers: large weights overflow. */
+p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, const char *const *names,
+                             image *results);
 
 /* How the pictures of a data set are prepared for a network. */
 typedef struct {

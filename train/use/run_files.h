@@ -2,6 +2,8 @@
 #ifndef P2P_RUN_FILES_H
 #define P2P_RUN_FILES_H
 
+#include "host/folder_lock.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,7 +16,7 @@
 #define RUN_EPOCHS        "epochs"
 #define RUN_BEST          "best"
 #define RUN_BEST_NUMBERS  "best.json"
-#define RUN_LOCK          "run.lock"
+#define RUN_LOCK          FOLDER_LOCK
 #define RUN_REPORT        "report.html"
 #define RUN_TENSORBOARD   "tensorboard"
 

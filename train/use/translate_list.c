@@ -144,7 +144,7 @@ static p2p_status list_pictures(const translator *t, translate_list *list) {
 
 /* ---- Checking ----------------------------------------------------------------------------------------- */
 
-static p2p_status check_results(const translator *t, const translate_list *list) {
+p2p_status translate_list_check_results(const translator *t, const translate_list *list) {
     result_file *files = calloc(list->count + 1, sizeof *files);
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", list->count);
     p2p_status status = P2P_OK;
@@ -285,7 +285,7 @@ p2p_status translate_list_fit(translator *t, translate_list *list) {
 p2p_status translate_list_make(const translator *t, const picture_scale *scale, translate_list *list) {
     *list = (translate_list){0};
     P2P_TRY(list_pictures(t, list));
-    P2P_TRY(check_results(t, list));
+    P2P_TRY(translate_list_check_results(t, list));
     P2P_TRY(measure_all(t, scale, list));
     return check_left(list);
 }

@@ -36,6 +36,9 @@ p2p_status translate_list_make(const translator *t, const picture_scale *scale, 
  * message, for one that does not, or with --on-bad-image skip it is omitted; P2P_OUT_OF_MEMORY if none would,
  * whatever its size. Sets t->picture_bytes to the most that reading one of the others takes. */
 p2p_status translate_list_fit(translator *t, translate_list *list);
+/* Check names, formats and existing results as translate_list_make does: once more when the folder of results
+ * is locked, because another command may have written there. */
+p2p_status translate_list_check_results(const translator *t, const translate_list *list);
 void translate_list_free(translate_list *list);
 
 #endif

@@ -140,8 +140,12 @@ p2p_status translator_prepare(translator *t, int width, int height, int batch) {
     const evaluator *now = &t->evaluator;
     if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
     close_session(t);
-    evaluator next = {
-        .batch = batch, .replicas = t->devices.count, .width = width, .height = height, .format = t->format};
+    evaluator next = {.batch = batch,
+                      .replicas = t->devices.count,
+                      .width = width,
+                      .height = height,
+                      .format = t->format,
+                      .model = t->path};
     const memory_shape shape = {batch, width, height};
     P2P_TRY(translator_check_memory(t, width, height, batch));
     P2P_TRY(make_plan(t, &shape, &setup_tuning_use, &t->session, &t->planned));

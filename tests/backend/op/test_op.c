@@ -743,6 +743,7 @@ static void activations_and_slopes(void **state) {
     (void)state;
     assert_true(p2p_act_value(P2P_ACT_none, 0, -2) == -2 && p2p_act_slope(P2P_ACT_none, 0, -2) == 1);
     assert_true(p2p_act_value(P2P_ACT_relu, 0, -2) == 0 && p2p_act_value(P2P_ACT_relu, 0, 3) == 3);
+    for (int act = 0; act < P2P_ACT_COUNT; act++) assert_true(isnan(p2p_act_value(act, 0.25, NAN)));
     assert_true(p2p_act_slope(P2P_ACT_relu, 0, 0) == 0 && p2p_act_slope(P2P_ACT_relu, 0, 3) == 1);
     assert_true(p2p_act_value(P2P_ACT_lrelu, 0.25, -2) == -0.5 && p2p_act_value(P2P_ACT_lrelu, 0.25, 2) == 2);
     assert_true(p2p_act_slope(P2P_ACT_lrelu, 0.25, 0) == 0.25 && p2p_act_slope(P2P_ACT_lrelu, 0.25, 2) == 1);

@@ -4,6 +4,7 @@
 #include "data/pair_seam.h"
 #include "host/sys.h"
 #include "image/image_limits.h"
+#include "image/picture_list.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -160,10 +161,11 @@ static void save_scene(const char *name, int number, bool paired) {
 static void test_seams(void **state) {
     (void)state;
     char name[32];
-    static const char *const splits[] = {"single", "pairs", "flat", "mixed", "few"};
-    for (int set = 0; set < 5; set++) {
+    static const char *const splits[] = {"single", "pairs", "flat", "mixed", "few", "two", "one"};
+    static const int counts[] = {10, 10, 10, 10, 3, 2, 1};
+    for (int set = 0; set < 7; set++) {
         add_folder(splits[set]);
-        for (int i = 0; i < (set == 4 ? 3 : 10); i++) {
+        for (int i = 0; i < counts[set]; i++) {
             snprintf(name, sizeof name, "%s/%d.png", splits[set], i);
             if (set == 2)
                 save(name, 128, 64); /* of one value */
@@ -173,7 +175,7 @@ static void test_seams(void **state) {
         for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
             const dataset_options options = {.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B};
             dataset *data = open_with(splits[set], options);
-            assert_int_equal(pair_seam_all_go_on(data), set == 0);
+            assert_int_equal(pair_seam_all_go_on(data), set == 0 || set == 4 || set == 5);
             dataset_close(data);
         }
     }
@@ -234,6 +236,52 @@ static void test_thumbnails_are_no_pictures(void **state) {
     dataset *data = open_with("train", AUTO);
     assert_int_equal(dataset_count(data), 2);
     assert_int_equal(dataset_skipped(data), 0);
+    dataset_close(data);
+}
+
+/* Folders of thumbnails are left out, and a line counts their pictures. */
+static void test_folders_of_thumbnails(void **state) {
+    (void)state;
+    static const char *const folders[] = {"train", "train/thumbnails", "train/sub", "train/sub/Thumbs",
+                                          "train/thumbs2"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) add_folder(folders[i]);
+    save("train/thumbnails/x.png", 40, 20);
+    refuse("train", AUTO,
+           "train holds no pictures but those in folders of thumbnails, such as thumbnails/x.png", "rename");
+    save("train/x.png", 40, 20);
+    save("train/sub/Thumbs/y.png", 40, 20);
+    save("train/thumbs2/z.png", 40, 20);
+    sys_names names;
+    unread_pictures unread;
+    OK(picture_list(&names, &unread, test_own_path("train"), NULL));
+    assert_int_equal(names.count, 2);
+    assert_int_equal(unread.thumbnail_count, 2);
+    assert_int_equal(unread.count, 0);
+    sys_names_free(&names);
+    unread_pictures_free(&unread);
+    dataset *data = open_with("train", AUTO);
+    assert_int_equal(dataset_count(data), 2);
+    dataset_close(data);
+}
+
+/* A pair with sides of at most a quarter of the median's is named. */
+static void test_tiny_pairs(void **state) {
+    (void)state;
+    add_folder("train");
+    save("train/a.png", 128, 64);
+    save("train/b.png", 32, 16);
+    save("train/c.png", 128, 64);
+    save("train/d.png", 34, 16); /* a little wider */
+    dataset *data = open_with("train", AUTO);
+    const dataset_tiny tiny = dataset_tiny_pairs(data);
+    assert_int_equal(tiny.count, 1);
+    assert_string_equal(dataset_name(data, tiny.sample), "b.png");
+    assert_int_equal(tiny.size.width, 16);
+    dataset_close(data);
+    save("train/e.png", 128, 64);
+    save("train/thumb.png", 16, 8);
+    data = open_with("train", (dataset_options){.skip_bad = true});
+    assert_int_equal(dataset_tiny_pairs(data).count, 2);
     dataset_close(data);
 }
 
@@ -344,6 +392,8 @@ int main(void) {
         TEST_IN_FOLDER(test_seams),
         TEST_IN_FOLDER(test_folders_inside_the_split),
         TEST_IN_FOLDER(test_thumbnails_are_no_pictures),
+        TEST_IN_FOLDER(test_folders_of_thumbnails),
+        TEST_IN_FOLDER(test_tiny_pairs),
         TEST_IN_FOLDER(test_partners_of_other_suffixes),
         TEST_IN_FOLDER(test_long_names),
         TEST_IN_FOLDER(test_results_outside_of_pairs),

@@ -10,6 +10,7 @@
 #include "pix2pix.h"
 #include "use/evaluate.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -59,6 +60,9 @@ static void close_setup(setup *s) {
 
 enum { PICTURES = 16 };
 
+static const char *const names[PICTURES] = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7",
+                                            "8", "9", "10", "11", "12", "13", "14", "15"};
+
 static void draw_pictures(image *pictures, int width, int height) {
     uint32_t noise = 1;
     for (int i = 0; i < PICTURES; i++) {
@@ -78,7 +82,7 @@ static void run_all(const pix2pix_config *config, p2p_norm_stats_over statistics
     open_setup(&s, config, statistics, batch);
     for (int first = 0; first < PICTURES; first += batch)
         OK(evaluate_pictures(&s.evaluator, PICTURES - first < batch ? PICTURES - first : batch,
-                             pictures + first, results + first));
+                             pictures + first, names + first, results + first));
     close_setup(&s);
 }
 
@@ -135,6 +139,44 @@ static void test_choices_of_algorithm(void **state) {
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
 }
 
+/* Make all elements of a parameter NaN, as they would not be in a file. */
+static void spoil(const setup *s, p2p_param param) {
+    p2p_network *network = s->model->generator.network;
+    const size_t elements = (size_t)p2p_param_elements(p2p_network_param(network, param));
+    double *values = calloc(elements, sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < elements; i++) values[i] = NAN;
+    OK(p2p_session_write(s->session, network, param, P2P_STATE_VALUE, P2P_TYPE_f64, values));
+    free(values);
+}
+
+/* What is not a number in any layer is never drawn as black: the model and the picture are named. */
+static void test_not_finite(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    image pictures[PICTURES], result;
+    setup s;
+    config.height = config.width = 16;
+    config.depth = 3;
+    config.ngf = 2;
+    draw_pictures(pictures, 16, 16);
+    open_setup(&s, &config, P2P_STATS_IMAGE, 1);
+    s.evaluator.model = "some/model";
+    p2p_network *network = s.model->generator.network;
+    for (int p = 0; p < p2p_network_param_count(network); p++) {
+        if (p2p_network_param(network, (p2p_param){p})->kind == P2P_PARAM_RUNNING) continue; /* not used */
+        OK(p2p_session_initialise(s.session, network, 3));
+        OK(evaluate_pictures(&s.evaluator, 1, pictures + 7, names + 7, &result));
+        image_free(&result);
+        spoil(&s, (p2p_param){p});
+        REFUSED(evaluate_pictures(&s.evaluator, 1, pictures + 7, names + 7, &result), P2P_DIVERGED,
+                "some/model can't draw 7: of the 768 samples of the result 768 are not finite numbers");
+        assert_null(result.pixels);
+    }
+    close_setup(&s);
+    for (int i = 0; i < PICTURES; i++) image_free(&pictures[i]);
+}
+
 static bool has_bf16(void) {
     p2p_device *device;
     p2p_session *session = NULL;
@@ -161,8 +203,9 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     device_address = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_image_statistics), cmocka_unit_test(test_running_statistics),
-        cmocka_unit_test(test_bf16), cmocka_unit_test(test_choices_of_algorithm), /* the reference has one */
+        cmocka_unit_test(test_image_statistics),     cmocka_unit_test(test_running_statistics),
+        cmocka_unit_test(test_not_finite),           cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_choices_of_algorithm), /* the reference has one */
     };
     const size_t count = sizeof tests / sizeof tests[0] - (strcmp(device_address, "reference") == 0);
     return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
