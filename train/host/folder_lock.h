@@ -9,8 +9,9 @@
 #define FOLDER_LOCK "run.lock"
 
 /* Make the folder if it is absent, and lock it. Fails as sys_lock_take does: P2P_USAGE, with the process that
- * has it, if the folder is locked. Check afterwards what the folder holds: another command may have written
- * there until now. The caller releases *lock after its last file, with sys_lock_release. */
+ * has it, if the folder is locked, or as file_suffix_check_folder does if it would be made under a file's
+ * name. Check afterwards what the folder holds: another command may have written there until now. The caller
+ * releases *lock after its last file, with sys_lock_release. */
 p2p_status folder_lock_take(sys_lock **lock, const char *folder);
 
 /* P2P_OK if folder_lock_take would succeed now. Changes nothing; an absent folder is free. */

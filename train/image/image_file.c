@@ -2,6 +2,7 @@
  * image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
 #include "image.h"
 
+#include "host/file_suffix.h"
 #include "host/memory_stream.h"
 #include "host/sys.h"
 #include "image_codec.h"
@@ -134,21 +135,14 @@ p2p_status image_load(const char *path, image *result) {
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
-/* The suffix with its dot; "" if there is none. Dots in folders do not count. */
-static const char *suffix_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    return dot == NULL ? "" : dot;
-}
-
 static image_encoder encoder_for(const char *path) {
-    const char *dot = suffix_of(path);
+    const char *dot = file_suffix_of(path);
     if (strcasecmp(dot, ".png") == 0) return image_png_encode;
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
 }
 
 static bool is_readable(const char *path) {
-    const char *dot = suffix_of(path);
+    const char *dot = file_suffix_of(path);
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
@@ -185,7 +179,7 @@ bool image_is_unread(const char *relative) {
     static const char *const suffixes[] = {
         ".heic", ".heif", ".webp", ".tif", ".tiff", ".avif", ".jxl", ".jp2", ".jfif", ".ppm", ".pgm",
         ".pnm",  ".tga",  ".psd",  ".exr", ".dng",  ".cr2",  ".cr3", ".nef", ".arw",  ".raf", ".orf"};
-    const char *dot = suffix_of(relative);
+    const char *dot = file_suffix_of(relative);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         if (strcasecmp(dot, suffixes[i]) == 0)
             return !is_not_of_the_user(relative) && !is_among_thumbnails(relative);
