@@ -196,6 +196,46 @@ static void test_private(void **state) {
     REFUSED(p2p_folder_check_private(file), P2P_IO, "it is not a folder");
 }
 
+/* Whoever can rename a folder above puts another in the place of a private one. */
+static void test_private_above(void **state) {
+    (void)state;
+    const char *above = test_own_path("above"), *folder = test_own_path("above/folder"),
+               *absent = test_own_path("above/absent/folder"), *link = test_own_path("to-above");
+    test_folder_add(above);
+    test_folder_add(folder);
+    test_link_add(link, "above/folder");
+    assert_int_equal(chmod(above, 0757), 0);
+    REFUSED(p2p_folder_check_private(folder), P2P_IO, "because of ");
+    REFUSED(p2p_folder_check_private(absent), P2P_IO, "above: other users can write to it");
+    REFUSED(p2p_folder_check_private(link), P2P_IO, "above: other users can write to it");
+    REFUSED(p2p_path_check_private(folder), P2P_IO, "above: other users can write to it");
+    assert_int_equal(chmod(above, 01777), 0);
+    OK(p2p_folder_check_private(folder));
+    OK(p2p_folder_check_private(absent));
+    assert_int_equal(chmod(above, 0755), 0);
+    OK(p2p_folder_check_private(link));
+    assert_int_equal(chmod(folder, 0757), 0);
+    REFUSED(p2p_path_check_private(folder), P2P_IO, "other users can write to it");
+}
+
+/* The folder above, and a link on the way, belong to another user; for root, whose files others can't own. */
+static void test_private_above_of_another_user(void **state) {
+    (void)state;
+    const char *above = test_own_path("above"), *folder = test_own_path("above/folder"),
+               *link = test_own_path("to-above");
+    test_folder_add(above);
+    test_folder_add(folder);
+    test_link_add(link, "above/folder");
+    if (lchown(link, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give files away");
+    REFUSED(p2p_path_check_private(link), P2P_IO, "it belongs to another user");
+    REFUSED(p2p_folder_check_private(test_own_path("to-above/absent")), P2P_IO, "it belongs to another user");
+    OK(p2p_folder_check_private(folder));
+    assert_int_equal(chown(above, 1, (gid_t)-1), 0);
+    REFUSED(p2p_folder_check_private(folder), P2P_IO, "above: it belongs to another user");
+    assert_int_equal(chown(above, geteuid(), (gid_t)-1), 0);
+    OK(p2p_folder_check_private(folder));
+}
+
 static void test_private_of_another_user(void **state) {
     (void)state;
     FILE *stream;
@@ -302,6 +342,8 @@ int main(void) {
         TEST_IN_FOLDER(test_appending),
         TEST_IN_FOLDER(test_private),
         TEST_IN_FOLDER(test_private_of_another_user),
+        TEST_IN_FOLDER(test_private_above),
+        TEST_IN_FOLDER(test_private_above_of_another_user),
         TEST_IN_FOLDER(test_anchor),
         TEST_IN_FOLDER(test_long_names),
         TEST_IN_FOLDER(test_long_paths),
