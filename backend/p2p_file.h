@@ -28,6 +28,9 @@ p2p_status p2p_atomic_open(p2p_atomic_file *file, const char *path);
  * reported here. If writing or renaming fails, the temporary file is removed and an existing file at `path`
  * is unchanged. */
 p2p_status p2p_atomic_commit(p2p_atomic_file *file);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if there is anything at `path` by now, written by
+ * another process for example. */
+p2p_status p2p_atomic_commit_new(p2p_atomic_file *file);
 /* Closes and removes the temporary file. No effect on a file that is not open. */
 void p2p_atomic_abandon(p2p_atomic_file *file);
 

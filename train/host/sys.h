@@ -143,6 +143,8 @@ bool sys_file_sync(FILE *stream);
 
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if the file exists. */
+p2p_status sys_file_write_new(const char *path, const void *bytes, size_t size);
 
 /* ---- Standard streams and signals --------------------------------------------------------------------- */
 

@@ -201,14 +201,24 @@ p2p_status image_save_check(const char *path, image_format format) {
     return p2p_hint(P2P_USAGE, "end the name in .png");
 }
 
-p2p_status image_save(const char *path, const image *picture) {
+typedef p2p_status atomic_commit(p2p_atomic_file *file);
+
+static p2p_status save(const char *path, const image *picture, atomic_commit *commit) {
     P2P_TRY(image_save_check(path, image_format_of(picture)));
     p2p_atomic_file file;
     P2P_TRY(p2p_atomic_open(&file, path));
     p2p_status status = encoder_for(path)(picture, file.stream, path);
-    if (status == P2P_OK) return p2p_atomic_commit(&file);
+    if (status == P2P_OK) return commit(&file);
     p2p_atomic_abandon(&file);
     return status;
+}
+
+p2p_status image_save(const char *path, const image *picture) {
+    return save(path, picture, p2p_atomic_commit);
+}
+
+p2p_status image_save_new(const char *path, const image *picture) {
+    return save(path, picture, p2p_atomic_commit_new);
 }
 
 static p2p_status has_bytes(const char *path, const memory_stream *encoded, bool *same) {

@@ -49,6 +49,24 @@ static void test_two_writers(void **state) {
     assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
+/* Two writers of a new file: the later commit replaces nothing, and leaves no temporary file. */
+static void test_two_writers_of_a_new_file(void **state) {
+    (void)state;
+    const char *path = test_own_path("file");
+    p2p_atomic_file one, other;
+    OK(p2p_atomic_open(&one, path));
+    OK(p2p_atomic_open(&other, path));
+    fputs("one", one.stream);
+    fputs("the other", other.stream);
+    OK(p2p_atomic_commit_new(&other));
+    REFUSED(p2p_atomic_commit_new(&one), P2P_USAGE, "file exists already");
+    assert_file_is(path, "the other");
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+    test_link_add(test_own_path("link"), "nowhere");
+    OK(p2p_atomic_open(&one, test_own_path("link")));
+    REFUSED(p2p_atomic_commit_new(&one), P2P_USAGE, "link exists already");
+}
+
 /* The sweep removes files that no process is writing, by their names, and leaves everything else. */
 static void test_sweep(void **state) {
     (void)state;
@@ -335,6 +353,7 @@ static void test_long_paths(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_two_writers),
+        TEST_IN_FOLDER(test_two_writers_of_a_new_file),
         TEST_IN_FOLDER(test_sweep),
         TEST_IN_FOLDER(test_sweep_of_a_killed_process),
         TEST_IN_FOLDER(test_links_are_replaced),
