@@ -218,6 +218,15 @@ bool model_file_is_run(const char *text) {
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
 }
 
+bool model_file_run_is_damaged(const char *found, const char *run) {
+    enum { MOST_DAMAGED = 4 };
+    int different = 0;
+    if (!model_file_is_run(run) || strcmp(found, run) == 0) return false;
+    if (!model_file_is_run(found)) return true;
+    for (int i = 0; i < MODEL_FILE_RUN_BYTES - 1; i++) different += found[i] != run[i];
+    return different <= MOST_DAMAGED;
+}
+
 /* Files of earlier versions lack the field. */
 static p2p_status get_run(const safetensors_file *file, char run[MODEL_FILE_RUN_BYTES]) {
     const char *text = safetensors_metadata(file, "run");
@@ -344,13 +353,22 @@ static p2p_status get_identity(const safetensors_file *file, model_file_identity
     return get_run(file, identity->run);
 }
 
-p2p_status model_file_identify(const char *path, model_file_identity *identity) {
+static p2p_status identify(const char *path, bool verified, model_file_identity *identity) {
     safetensors_file *file;
     *identity = (model_file_identity){0};
     P2P_TRY(safetensors_open(path, &file));
     p2p_status status = get_identity(file, identity);
+    if (status == P2P_OK && verified) status = safetensors_verify(file);
     safetensors_close(file);
     return status;
+}
+
+p2p_status model_file_identify(const char *path, model_file_identity *identity) {
+    return identify(path, false, identity);
+}
+
+p2p_status model_file_verify(const char *path, model_file_identity *identity) {
+    return identify(path, true, identity);
 }
 
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network) {

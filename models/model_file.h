@@ -59,8 +59,15 @@ typedef struct {
  * is damaged or of another format. */
 p2p_status model_file_identify(const char *path, model_file_identity *identity);
 
+/* The same after all of the file was read and compared with its checksum (safetensors_verify). */
+p2p_status model_file_verify(const char *path, model_file_identity *identity);
+
 /* Whether a text is an identity: 32 lower hexadecimal digits. */
 bool model_file_is_run(const char *text);
+
+/* Whether `found` is what damage can have made of the identity `run`: no identity, or one of which a few
+ * digits differ. Those of two trainings differ in nearly all. */
+bool model_file_run_is_damaged(const char *found, const char *run);
 
 /* Copy an open file's weights into a session's network. */
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network);

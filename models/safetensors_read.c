@@ -158,9 +158,11 @@ static p2p_status check_cover(safetensors_file *file) {
 
 static p2p_status damaged(const safetensors_file *file, const char *what) {
     p2p_fail(P2P_INPUT, "%s is damaged: its checksum is not that of its %s", file->path, what);
-    return p2p_hint(P2P_INPUT,
-                    "restore the file from a copy; p2p train --out RUN --resume writes the models of a "
-                    "training again");
+    return p2p_hint(
+        P2P_INPUT,
+        "restore the file from a copy; of a training, p2p train --out RUN --resume writes "
+        "generator.safetensors and discriminator.safetensors in RUN again, and moves damaged models "
+        "of epochs aside");
 }
 
 /* Whether a seal is among the metadata under another key: its key is damaged. */

@@ -8,10 +8,12 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
+#include "image/picture_list.h"
 #include "json_text.h"
 #include "report/test_page.h"
 #include "run/progress.h"
 #include "setup/setup.h"
+#include "use/earlier_results.h"
 #include "use/quality.h"
 #include "use/result_files.h"
 #include "use/run_files.h"
@@ -35,6 +37,7 @@ typedef struct {
     int64_t count;
     char *folders[FOLDERS], *grid_path, *numbers_path, *page_path;
     picture_grid grid;
+    sys_names stale; /* pictures of an earlier test, which are removed before the first one is written */
     quality_total total;
     int64_t left_out; /* pairs that were found bad after the set was opened */
     json_t *images;   /* of metrics.json */
@@ -138,25 +141,55 @@ static p2p_status name_results(const test_run *run, result_file *files) {
     return P2P_OK;
 }
 
-static p2p_status check_results(const test_run *run) {
+static p2p_status check_results(test_run *run) {
     const size_t count = FOLDERS * (size_t)run->count + OTHER_RESULTS;
     result_file *files = calloc(count, sizeof *files);
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
     p2p_status status = name_results(run, files);
-    if (status == P2P_OK) status = result_files_check(files, count, run->all->force);
+    if (status == P2P_OK) status = result_files_check(run->all->out, files, count, run->all->force);
+    const earlier_question earlier = {.folders = (const char *const *)run->folders,
+                                      .folder_count = FOLDERS,
+                                      .metrics = run->numbers_path,
+                                      .files = files,
+                                      .count = count};
+    if (status == P2P_OK) status = earlier_results_find(&earlier, run->all->force, &run->stale);
     if (status == P2P_OK) status = result_files_sweep(files, count);
     for (size_t i = 0; i < count; i++) free((char *)files[i].result);
     free(files);
     return status;
 }
 
-static p2p_status save_picture(const char *folder, const char *name, const image *picture) {
+static p2p_status save_picture(const test_run *run, int folder, const char *name, const image *picture) {
     char *path;
-    P2P_TRY(result_name(folder, name, "png", &path));
-    p2p_status status = result_folder_make(path);
+    P2P_TRY(result_name(run->folders[folder], name, "png", &path));
+    p2p_status status = result_folder_make(run->all->out, path);
     if (status == P2P_OK) status = image_save(path, picture);
     free(path);
     return status;
+}
+
+/* The pictures of a pair that an earlier test wrote. */
+static p2p_status remove_pictures(const test_run *run, const char *name) {
+    for (int f = 0; f < FOLDERS; f++) {
+        char *path;
+        P2P_TRY(result_name(run->folders[f], name, "png", &path));
+        p2p_status status = result_folder_check(run->all->out, path);
+        if (status == P2P_OK) status = sys_file_remove(path);
+        free(path);
+        P2P_TRY(status);
+    }
+    return P2P_OK;
+}
+
+static p2p_status remove_stale(const test_run *run) {
+    for (size_t i = 0; i < run->stale.count; i++) {
+        P2P_TRY(result_folder_check(run->all->out, run->stale.names[i]));
+        P2P_TRY(sys_file_remove(run->stale.names[i]));
+    }
+    if (run->stale.count > 0)
+        text_line(stderr, "removed %zu picture%s of an earlier test from %s", run->stale.count,
+                  run->stale.count == 1 ? "" : "s", run->all->out);
+    return P2P_OK;
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------------------ */
@@ -230,10 +263,10 @@ static p2p_status write_numbers(const test_run *run) {
 
 /* ---- The run ------------------------------------------------------------------------------------------ */
 
-static p2p_status leave_out(test_run *run) {
+static p2p_status leave_out(test_run *run, const char *name) {
     run->left_out++;
     progress_line(run->progress, "left out: %s", p2p_message());
-    return P2P_OK;
+    return remove_pictures(run, name);
 }
 
 static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
@@ -241,11 +274,11 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     const char *name = dataset_name(run->data, pair->sample);
     const image *const pictures[FOLDERS] = {pair->input, pair->generated, pair->target};
     quality measured;
-    if (!pair->generated) return leave_out(run);
+    if (!pair->generated) return leave_out(run, name);
     P2P_TRY(translator_check_stop(&run->t, pair->sample, run->count));
     P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
     P2P_TRY(note_numbers(run, name, &measured));
-    for (int f = 0; f < FOLDERS; f++) P2P_TRY(save_picture(run->folders[f], name, pictures[f]));
+    for (int f = 0; f < FOLDERS; f++) P2P_TRY(save_picture(run, f, name, pictures[f]));
     progress_pictures(run->progress, pair->sample + 1);
     if (pair->sample >= run->grid.columns) return P2P_OK;
     const picture_grid_column column = {name, pair->input, pair->generated, pair->target};
@@ -268,6 +301,8 @@ static p2p_status run_pairs(test_run *run) {
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
+    P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));
+    P2P_TRY(remove_stale(run));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
     P2P_TRY(report_left_out(run));
     if (run->grid.picture.pixels) P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
@@ -292,6 +327,7 @@ p2p_status command_test(settings *all) {
     picture_grid_free(&run.grid);
     json_decref(run.images);
     json_decref(run.pairs);
+    sys_names_free(&run.stale);
     for (int f = 0; f < FOLDERS; f++) free(run.folders[f]);
     free(run.grid_path);
     free(run.numbers_path);

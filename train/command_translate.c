@@ -9,6 +9,7 @@
 #include "host/text.h"
 #include "image/image_limits.h"
 #include "image/pad.h"
+#include "image/picture_list.h"
 #include "run/progress.h"
 #include "use/result_files.h"
 #include "use/translate_list.h"
@@ -108,7 +109,7 @@ static p2p_status save_result(translation *run, int index) {
     P2P_TRY(pad_crop(result, job->scaled_width, job->scaled_height));
     if (run->t->all->keep_size)
         P2P_TRY(resize_in_place(result, job->picture_width, job->picture_height, run->scale->filter));
-    P2P_TRY(result_folder_make(job->result));
+    P2P_TRY(result_folder_make(run->t->all->out, job->result));
     P2P_TRY(image_save(job->result, result));
     text_line(stdout, "%s", job->result);
     return P2P_OK;
@@ -185,9 +186,6 @@ static p2p_status check_memory(const translation *run) {
     const translate_job *largest = NULL;
     int batch = 0;
     double most = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (list->jobs[i].reading_bytes > run->t->picture_bytes)
-            run->t->picture_bytes = list->jobs[i].reading_bytes;
     for (size_t first = 0; first < list->count; first += same_size(list, first)) {
         const translate_job *job = &list->jobs[first];
         const size_t count = same_size(list, first), limit = fitting_batch(run, job);
@@ -203,10 +201,20 @@ static p2p_status check_memory(const translation *run) {
                    : P2P_OK;
 }
 
+/* Later runs leave out results that lie in the folder of the pictures. */
+static p2p_status mark_results(const translation *run) {
+    const char *out = run->t->all->out;
+    if (!run->list->nested) return P2P_OK;
+    P2P_TRY(sys_folder_make(out));
+    return picture_list_mark(out, "translate");
+}
+
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
+    P2P_TRY(translate_list_fit(t, list));
     P2P_TRY(check_memory(&run));
+    P2P_TRY(mark_results(&run));
     p2p_status status = create_batch(&run.batch, (int)most_at_once(t));
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {

@@ -37,8 +37,8 @@ static const command commands[] = {
      "--scale chooses another scale. If the training's pictures had several sizes, each picture is resized\n"
      "to the training's --size, as p2p test does; models that record no scale draw pictures as they are.\n"
      "The scale is printed. Folders keep their structure. A folder for the results may lie inside that of\n"
-     "the pictures. Models: those of p2p train, and state dictionaries of the published PyTorch code\n"
-     "(unet_256, unet_128) saved as safetensors.\n",
+     "the pictures: later commands leave it out. Models: those of p2p train, and state dictionaries of the\n"
+     "published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
      command_translate, NULL},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",

@@ -30,6 +30,39 @@ expect 3 "step-000000006.safetensors is damaged" "$p2p" train --out damaged --re
 printed "no checkpoint of the training is intact" "two damaged checkpoints"
 [ "$(ls damaged/checkpoints)" = "$(printf 'step-%09d.safetensors\n' 4 6)" ] || fail "files were removed or renamed"
 
+echo "-- models with a damaged bit, damaged numbers or a cut end: --resume writes them again, or names them"
+expect 0 "" "$p2p" train "${small[@]}" --out models --epochs 3 --save-every 1
+best=$(sed -n 's/.*"epoch": \([0-9]*\).*/\1/p' models/best/best.json)
+for file in generator discriminator best/generator best/discriminator epochs/002-generator; do
+    for how in bit zeros cut; do
+        rm -rf once && cp -r models once
+        path=once/$file.safetensors
+        size=$(stat -c %s "$path")
+        case $how in
+        bit) flip "$path" $((size - 40)) ;;
+        zeros) dd if=/dev/zero of="$path" bs=1 seek=$((size - 600)) count=400 conv=notrunc 2>/dev/null ;;
+        cut) truncate -s $((size - 40)) "$path" ;;
+        esac
+        expect 0 "done: the model is once/generator.safetensors" "$p2p" train --out once --resume --device "$device"
+        case $file in
+        generator | discriminator)
+            printed "was absent, damaged or of another state than the checkpoint: both were written again" "$file ($how)"
+            same models/$file.safetensors "$path"
+            continue
+            ;;
+        best/*) printed "once/best lacks files of epoch $best" "$file ($how)" ;;
+        esac
+        printed "$path is damaged and is now $path.damaged" "$file ($how)"
+        [ ! -e "$path" ] && [ -e "$path.damaged" ] || fail "$file ($how): the damaged model is still there"
+        expect 0 "" "$p2p" train --out once --resume --device "$device"
+        grep -q "$path is damaged" err.txt && fail "$file ($how): the damage is reported again"
+    done
+done
+rm -rf once && cp -r models once # a damaged bit of the best one while a copy of it is kept
+mv once/best once/checkpoints && cp -r once/checkpoints/best once/best && flip once/best/generator.safetensors 2000
+expect 0 "done: the model is" "$p2p" train --out once --resume --device "$device"
+diff -r models/best once/best || fail "the kept best was not restored"
+
 echo "-- damaged models, settings and logs"
 flip damaged/generator.safetensors 2000
 expect 3 "generator.safetensors is damaged" "$p2p" translate --model damaged -o x.png --device "$device" toys/val
@@ -46,6 +79,31 @@ grep -q '"lr":0.0003' damaged/metrics.jsonl || fail "the changed setting is not 
 sed -i '3s/"step":2/"step";2/' intact/metrics.jsonl
 expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out intact --resume --device "$device" --steps 7
 [ -e intact/metrics.jsonl.damaged ] || fail "the damaged log is gone"
+rm -rf once && cp -r models once
+rm -r once/metrics.jsonl once/samples once/epochs
+expect 0 "once/metrics.jsonl is absent or empty: the losses of the first 9 steps are lost" \
+    "$p2p" train --out once --resume --device "$device" --epochs 4
+printed "there is no once/samples/epoch-0003.png, the picture of the last epoch" "lost samples/"
+printed "there is no once/epochs: the models of epochs can't be written again" "lost epochs/"
+expect 0 "" "$p2p" train --out once --resume --device "$device" --epochs 5
+grep -qE "are lost|damaged|there is no" err.txt && fail "what was lost is reported again: $(cat err.txt)"
+rm -rf once && cp -r models once # a bit of the identity in the log
+identity=$(sed -n '1s/.*"run":"\([0-9a-f]*\)".*/\1/p' once/metrics.jsonl)
+offset=$(head -n 1 once/metrics.jsonl | grep -bo "$identity" | cut -d: -f1)
+flip once/metrics.jsonl "$offset"
+expect 0 "the first line of metrics.jsonl, which names the training, is damaged or missing" "$p2p" report once
+expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"
+same models/metrics.jsonl once/metrics.jsonl
+offset=$(grep -abo "$identity" once/report.html | head -n 1 | cut -d: -f1) # and in the page
+flip once/report.html "$offset"
+expect 0 "" "$p2p" report once
+grep -q "$identity" once/report.html || fail "the page was not written again"
+flip once/report.html "$offset"
+expect 0 "" "$p2p" train --out once --resume --device "$device"
+sed -i 1d once/metrics.jsonl
+expect 0 "the first line of metrics.jsonl" "$p2p" report once
+expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out once --resume --device "$device"
+same models/metrics.jsonl once/metrics.jsonl
 
 echo "-- models of other kinds"
 translate=("$p2p" translate -o x.png --device "$device")

@@ -18,6 +18,17 @@ expect 0 "" "$p2p" train --out run --resume --device "$device" --steps 60
 mkdir old && cp -r run/tensorboard old
 expect 2 "--out old holds a training already: there is old/tensorboard" "$p2p" train "${small[@]}" --out old --steps 1
 
+"$p2p" train "${small[@]}" --out other --seed 2 --steps 4 --tensorboard >/dev/null 2>&1 || fail "no other training"
+other=$(cd other/tensorboard && ls)
+run=$(sed -n '1s/.*"run":"\([0-9a-f]*\)".*/\1/p' other/metrics.jsonl)
+[[ $other == events.out.tfevents.*."$run".p2p ]] || fail "no identity in the name: $other"
+cp -r run mixed && cp "other/tensorboard/$other" mixed/tensorboard
+expect 3 "mixed/tensorboard/$other belongs to another training than its folder" \
+    "$p2p" train --out mixed --resume --device "$device" --steps 61
+rm "mixed/tensorboard/$other"
+cp "other/tensorboard/$other" "mixed/tensorboard/events.out.tfevents.1.p2p" # of another program
+expect 0 "" "$p2p" train --out mixed --resume --device "$device" --steps 61
+
 touch plain/tensorboard
 expect 0 "no more events for TensorBoard are written: " "$p2p" train --out plain --resume --device "$device" --steps 8 --tensorboard
 [ "$(grep -c "no more events" err.txt)" -eq 1 ] || fail "printed more than once"

@@ -396,6 +396,12 @@ printf '%s\n' "$@" >"$ARGUMENTS"
 for pattern; do :; done
 i=1
 [ "$FRAMES" = none ] && exit 69
+[ "$FRAMES" = deaf ] && trap '' TERM
+case $FRAMES in endless | deaf)
+    cp "${PHOTOS%% *}" "$(dirname "${pattern#file:}")/000001.png"
+    echo $$ >"$ARGUMENTS.pid" && exec sleep 1000
+    ;;
+esac
 for photo in $PHOTOS; do
     # shellcheck disable=SC2059
     cp "$photo" "$(printf "${pattern#file:}" $i)"
@@ -428,6 +434,33 @@ mkdir planted && ln -s ../outlines 'planted/.walk 100%.frames' # a folder of tha
 expect 2 "is a symbolic link" "${make[@]}" video 'walk 100%.mp4' planted
 [ -e outlines/00001.png ] || fail "video: a link has led to the removal of other files"
 expect 3 "there is no file nothing.mp4" "${make[@]}" video nothing.mp4 other
+
+# A signal to p2p alone ends ffmpeg too, whether it heeds the signal or not.
+lives() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; } # and is no zombie, for which nobody has waited
+# ended_with FRAMES CODE SIGNAL...: sends the signals while ffmpeg runs, and checks the exit code and that ffmpeg has ended.
+ended_with() {
+    local code=$2 process child status
+    rm -f "$ARGUMENTS.pid"
+    FRAMES=$1 env --default-signal=INT,TERM,HUP "${make[@]}" video 'walk 100%.mp4' stopped 2>err.txt &
+    process=$!
+    for _ in $(seq 500); do [ -s "$ARGUMENTS.pid" ] && break || sleep 0.02; done
+    child=$(cat "$ARGUMENTS.pid")
+    shift 2
+    for signal; do kill -s "$signal" $process && sleep 0.1; done
+    for _ in $(seq 1000); do lives "$child" && sleep 0.02 || break; done
+    lives "$child" && fail "video: ffmpeg lives on after $*" && kill -9 "$child"
+    wait $process
+    status=$?
+    [ $status -eq "$code" ] || fail "video: exit code $status instead of $code after $*: $(cat err.txt)"
+}
+ended_with endless 143 TERM
+no_partial stopped
+ended_with endless 130 INT
+no_partial stopped
+ended_with deaf 143 TERM TERM
+ended_with endless 137 KILL
+expect 0 "made 3 frames in stopped" "${make[@]}" video 'walk 100%.mp4' stopped
+no_partial stopped
 PATH=$path
 
 echo "-- check"

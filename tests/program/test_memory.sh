@@ -64,6 +64,15 @@ if limited "$p2p" --version >/dev/null 2>&1; then
     memory=$(sed -n "s/^hint: --memory \([0-9]*M\), with fewer pictures read at once, needs.*/\1/p" err.txt)
     [ -n "$memory" ] || fail "no --memory is proposed: $(tail -n 1 err.txt)"
     expect 0 "" limited "${large[@]}" --memory "$memory"
+    mkdir two && cp large/train/1.bmp two/a.bmp && cp "$(ls toys/val/* | head -n 1)" two/b.jpg
+    drawn=("$p2p" translate --model limited --device "$device" --scale native -o drawn two)
+    expect 3 "p2p: two/a.bmp is too large: translating it needs" limited "${drawn[@]}"
+    printed "make the picture smaller, or leave it out with --on-bad-image skip" "a picture that is too large"
+    [ ! -e drawn ] || fail "pictures are translated before the size of all is known"
+    expect 0 "left out: two/a.bmp is too large" limited "${drawn[@]}" --on-bad-image skip
+    [ "$(ls drawn)" = b.png ] || fail "a picture that is too large: there is $(ls drawn)"
+    rm two/b.jpg
+    expect 3 "no usable picture is left" limited "${drawn[@]}" --on-bad-image skip
 else
     skipped "ulimit -v" "the program does not start: a sanitizer reserves address space"
 fi

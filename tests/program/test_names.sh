@@ -95,6 +95,53 @@ expect 0 "" "$p2p" translate --model whole --device "$device" -o linked.png --fo
 expect 1 "piped.png: it is not a regular file" timeout 60 "$p2p" translate --model whole --device "$device" -o piped.png --force "$(ls toys/val/* | head -n 1)"
 same before victim
 
+echo "-- links to folders: those of another user lead nothing elsewhere, a person's own do"
+mkdir -p theirs in/sub singles && cp "$(ls toys/val/* | head -n 1)" in/sub/a.jpg
+cp "$(ls toys/val/* | head -n 1)" singles/a.jpg
+echo "left by another program" >theirs/.p2p-2147483647-0123456789abcdef.tmp
+translate=("$p2p" translate --model whole --device "$device" -o)
+measure=("$p2p" test --model whole --data toys --device "$device" --out)
+
+# lead FOLDER NAME: makes FOLDER/NAME a link to theirs.
+lead() {
+    mkdir -p "$1" && ln -s "$work/theirs" "$1/$2"
+}
+
+# refused FOLDER NAME COMMAND...: checks that the command refuses FOLDER/NAME as a link of another user, and that nothing
+# has changed where it leads.
+refused() {
+    local folder=$1 name=$2
+    shift 2
+    lead "$folder" "$name" && chown -h 65534:65534 "$folder/$name"
+    expect 2 "$folder/$name is a symbolic link that another user (number 65534) has made" "$@"
+    [ "$(ls -A theirs)" = .p2p-2147483647-0123456789abcdef.tmp ] || fail "$folder/$name: there is $(ls -A theirs)"
+    rm "$folder/$name"
+}
+ln -s theirs probe
+if chown -h 65534:65534 probe 2>/dev/null; then
+    refused drawn sub "${translate[@]}" drawn in
+    for name in input generated target; do
+        refused measured $name "${measure[@]}" measured
+        refused measured $name "${measure[@]}" measured --force
+    done
+    refused grey sub "$p2p" pairs grey in grey
+    for name in train val test; do refused drawing $name "$p2p" sample-data drawing --count 4 --size 32; done
+    refused singles train "$p2p" pairs split singles --val 0 --test 0
+    [ -e singles/a.jpg ] || fail "split: a picture has moved"
+    for name in samples epochs tensorboard checkpoints best; do
+        rm -rf planted && cp -r whole planted && rm -rf planted/$name
+        refused planted $name "$p2p" train --out planted --resume --device "$device" --steps 16 --tensorboard
+    done
+else
+    skipped "links of another user" "only root can make them"
+fi
+rm theirs/.p2p*
+lead drawn sub && expect 0 "drawn/sub/a.png" "${translate[@]}" drawn in
+[ -e theirs/a.png ] || fail "translate: a person's own link was not followed"
+rm theirs/* && lead measured generated && expect 0 "" "${measure[@]}" measured
+lead singles train && expect 0 "moved 1 picture" "$p2p" pairs split singles --val 0 --test 0
+[ -e theirs/a.jpg ] || fail "split: a person's own link was not followed"
+
 echo "-- what can't be looked at isn't absent"
 cp -r toys unknown && rm -r unknown/val && ln -s val unknown/val
 expect 3 "unknown/val" "$p2p" train --data unknown "${small[@]:2}" --out blind

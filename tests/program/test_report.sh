@@ -98,7 +98,11 @@ cp -r run mixed
 cp "far/odd <b>'name/second/metrics.jsonl" mixed/metrics.jsonl
 expect 3 "mixed: metrics.jsonl and config.json belong to two trainings" "$p2p" report mixed
 rm mixed/config.json mixed/report.html
-expect 0 "" "$p2p" report mixed # as of a training whose other files were lost
+expect 0 "belongs to another training than its folder, and is not shown" "$p2p" report mixed # as of a training whose other files were lost
+rm -r mixed && cp -r run mixed
+cp "$(find far -name '*.png' | head -n 1)" mixed/samples/epoch-0002.png
+expect 0 "mixed/samples: epoch-0002.png belongs to another training than its folder, and is not shown" "$p2p" report mixed
+data_of mixed/report.html | grep -q '"sample_epochs":\[1,3,' || fail "not the training's own pictures: $(data_of mixed/report.html | grep -o '"sample_epochs":[^]]*')"
 cp -r "$golden/older_run" older
 expect 0 "" "$p2p" report older
 grep -q p2p-run older/report.html && fail "the page of an older training has an identity"

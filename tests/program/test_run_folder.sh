@@ -58,6 +58,9 @@ for way in "--resume" "--data toys --size 32"; do
     expect 2 "living is in use: process $training on $(hostname) is writing to it since 2" "$p2p" train --out living $way
 done
 expect 0 "" "$p2p" translate --model half -o drawn.png "$(ls toys/val/* | head -n 1)" --device "$device" # readers need none
+cp -r living copied # with its lock
+expect 0 "done: the model is copied/generator" "$p2p" train --out copied --resume --device "$device" --steps 3
+kill -0 $training || fail "the training ended because its folder was copied"
 kill -9 $training
 wait $training 2>/dev/null
 [ -e living/run.lock ] || fail "a killed training left no lock: the test shows nothing"
@@ -66,6 +69,18 @@ expect 0 "done: the model is" "$p2p" train --out living --resume --device "$devi
 printf '{"pid":1,"host":"far","boot":"b","start":2,"since":"2026-01-01 00:00:00 UTC"}' >living/run.lock
 expect 2 "living may be in use: process 1 on far began to write to it at 2026-01-01" "$p2p" train --out living --resume
 printed "hint: if that process has ended, remove living/run.lock" "a lock of another host"
+# A process in a container has another number here: the one that it has there may be any other process's.
+if unshare -Urpf --mount-proc true 2>/dev/null; then
+    unshare -Urpf --mount-proc --kill-child=KILL "$p2p" train "${small[@]}" --out boxed --steps 1000000 >/dev/null 2>&1 &
+    training=$!
+    for _ in $(seq 3000); do [ -s boxed/metrics.jsonl ] && break || sleep 0.02; done
+    expect 2 "boxed is in use: process 1 on " "$p2p" train --out boxed --resume --device "$device"
+    printed "hint: wait until it has ended, or stop it where it runs" "a training in a container"
+    kill -9 $training
+    wait $training 2>/dev/null
+else
+    skipped "a training in a container" "there are no namespaces"
+fi
 
 echo "-- a folder that is renamed, removed or replaced while a training writes to it"
 # The training continues in the renamed folder. Another one may begin at its path, and is not touched.
@@ -117,22 +132,24 @@ for replaced in "" half; do
     rm -rf gone
 done
 
-echo "-- checkpoints on another file system"
+echo "-- checkpoints and the best models on another file system"
 elsewhere=
 for folder in /dev/shm /tmp /var/tmp; do
     [ -w $folder ] && [ "$(stat -c %d $folder)" != "$(stat -c %d .)" ] && elsewhere=$(mktemp -d $folder/p2p.XXXXXX) && break
 done
-if [ -n "$elsewhere" ]; then
-    trap 'rm -rf "$work" "$elsewhere"' EXIT
+[ -n "$elsewhere" ] || skipped "checkpoints on another file system" "there is one file system only"
+elsewhere=${elsewhere:-$(mktemp -d "$work/elsewhere.XXXXXX")}
+trap 'rm -rf "$work" "$elsewhere"' EXIT
+for linked in checkpoints best "checkpoints best"; do
     expect 0 "" "$p2p" train "${small[@]}" --out far --steps 7 --checkpoint-every 7
-    mv far/checkpoints "$elsewhere" && ln -s "$elsewhere/checkpoints" far/checkpoints
+    for name in $linked; do mv far/$name "$elsewhere" && ln -s "$elsewhere/$name" far/$name; done
     expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 20
     expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 30
     equal_runs whole far best/best.json best/generator.safetensors
     [ ! -e far/checkpoints/best ] || fail "far: the kept best was not removed"
-else
-    skipped "checkpoints on another file system" "there is one file system only"
-fi
+    for name in $linked; do [ -L far/$name ] || fail "far/$name is no link any more"; done
+    rm -r far "${elsewhere:?}"/*
+done
 
 echo "-- a new training needs a folder without the names that it writes"
 for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best report.html tensorboard; do
@@ -176,6 +193,31 @@ same drawn.png mixed.png
 expect 3 "belongs to another training" "${translate[@]}" --model mixed --epoch 5
 expect 0 "" "${translate[@]}" --model mixed/epochs/005-generator.safetensors
 rm -r mixed
+# Initial weights are selected as a model is: the newest own one.
+cp -r half mixed && cp other/generator.safetensors mixed
+begun=("$p2p" train "${small[@]}" --steps 1)
+expect 0 "--init-generator: mixed/epochs/002-generator.safetensors" "${begun[@]}" --out from_mixed --init-generator mixed
+printed "not used, because it belongs to another training than its folder: mixed/generator" "--init-generator of a mixed folder"
+printed "mixed/epochs/002-generator.safetensors is of step 12, but there is a checkpoint of step 14" "an older model"
+expect 0 "" "${begun[@]}" --out from_half --init-generator half/epochs/002-generator.safetensors
+same_weights from_half/generator.safetensors from_mixed/generator.safetensors
+expect 3 "mixed: the folder has no generator.safetensors" bash -c "rm -r mixed/epochs; ${begun[*]} --out x --init-generator mixed"
+for name in discriminator.safetensors best/discriminator.safetensors best/generator.safetensors; do
+    cp other/$name mixed/$name
+    option=${name##*/} folder=mixed/${name%/*}
+    [ "$folder" != "mixed/$name" ] || folder=mixed
+    expect 3 "" "${begun[@]}" --out x "--init-${option%%.*}" "$folder"
+    grep -qE "belongs to another training than its folder" err.txt || fail "$name: another training's weights were used"
+done
+[ ! -e x ] || fail "a refused training left its folder"
+rm -r mixed from_mixed from_half
+# A model that is older than the newest checkpoint is named.
+cp -r half stale && rm -r stale/epochs && cp half/epochs/001-generator.safetensors stale/generator.safetensors
+expect 0 "stale/generator.safetensors is of step 6, but there is a checkpoint of step 14" "${translate[@]}" --model stale
+expect 0 "was absent, damaged or of another state" "$p2p" train --out stale --resume --device "$device"
+expect 0 "" "${translate[@]}" --model stale
+grep -q "there is a checkpoint" err.txt && fail "a model that is as new as the checkpoint is called older"
+rm -r stale
 
 # An epoch's generator that is copied there while a training runs: --keep-epochs does not remove it.
 begin kept 8 "${small[@]}" --epochs 40 --keep-epochs 1

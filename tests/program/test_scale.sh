@@ -190,19 +190,23 @@ expect 0 "own/out/00001.png" "${translate[@]}" --model $model -o own/out own
 expect 2 "exists already" "${translate[@]}" --model $model -o own/out own
 cp own/out/00001.png first.png
 for spelling in own/out own/./out/ "$PWD/own/out" own/../own/out; do
-    expect 0 "left out: 3 pictures in the folder of the results, $spelling" "${translate[@]}" --model $model -o "$spelling" \
+    expect 0 "3 pictures in own/out are results of p2p and left out" "${translate[@]}" --model $model -o "$spelling" \
         --force own
     [ "$(find own -name '*.png' | wc -l)" -eq 6 ] || fail "results were translated: $(find own)"
     same own/out/00001.png first.png
 done
 cd own || exit 1
-expect 0 "left out: 3 pictures" "${translate[@]}" --model ../$model -o out --force .
+expect 0 "3 pictures in ./out are results of p2p and left out" "${translate[@]}" --model ../$model -o out --force .
 cd ..
 ln -s round.png own/round.png # a picture that cannot be read, not a failure to look at paths
 expect 0 "left out: can't read own/round.png" "${translate[@]}" --model $model -o own/out --force --on-bad-image skip own
 rm own/round.png own/*.txt
 ln -s own linked
-expect 0 "left out: 3 pictures" "${translate[@]}" --model $model -o linked/out --force own
+expect 0 "3 pictures in own/out are results" "${translate[@]}" --model $model -o linked/out --force own
+# Folders that an older version made have no mark.
+[ "$(wc -l <own/out/.p2p-results)" = 1 ] || fail "own/out has no mark of one line"
+rm own/out/.p2p-results
+expect 0 "left out: 3 pictures in the folder of the results, own/out" "${translate[@]}" --model $model -o own/out --force own
 expect 2 "is the folder own of the pictures" "${translate[@]}" --model $model -o own own
 expect 2 "is the folder own of the pictures" "${translate[@]}" --model $model -o linked/ --format jpg own
 expect 2 "own/00001.jpg would lie beside its picture own/00001.png" "${translate[@]}" --model $model -o own --format jpg own/00001.png
@@ -213,6 +217,25 @@ mkdir -p from/own
 cp part.png from/own/00001.png
 expect 2 "own/00001.png would be overwritten by the translation of from/own/00001.png" "${translate[@]}" --model $model \
     -o . --force from own/00001.png
+# They are results for every command that reads the folder around them, unless their own folder is named.
+made() { (cd "$1" && find . -name '*.png' | sort | tr '\n' ' '); }
+expect 0 "3 pictures in own/out are results of p2p and left out" "${translate[@]}" --model $model -o elsewhere own
+[ "$(made elsewhere)" = "$(made in0)" ] || fail "results were translated: $(made elsewhere)"
+expect 0 "3 pictures in own/out are results of p2p and left out" "$p2p" pairs grey own greyed
+[ "$(made greyed)" = "$(made in0)" ] || fail "results were made pairs: $(made greyed)"
+expect 0 "3 pictures in ./own/out are results of p2p and left out" "${translate[@]}" --model $model -o above ./own/
+expect 0 "again/00001.png" "${translate[@]}" --model $model -o again own/out
+mkdir nest && cp -r own nest/in && mv nest/in/out/00001.png nest/in/out/a.heic && mkdir nest/in/out/x && cp $one nest/in/out/x
+expect 0 "4 pictures in nest/in/out are results of p2p and left out" "${translate[@]}" --model $model -o shallow nest
+grep -q heic err.txt && fail "a result is called a picture that is not read"
+mkdir -p nest/set && cp -r toys nest/set/toys
+expect 0 "" "$p2p" test --model $model --data nest/set/toys --out nest/set/toys/measured --device "$device"
+expect 0 "" "$p2p" train --ngf 2 --ndf 2 --steps 3 --device "$device" --size 32 --data nest/set/toys --out nest/set/toys/run
+expect 0 "in nest/set/toys/measured are results of p2p and left out" "${translate[@]}" --model $model -o shallow2 nest/set
+printed "1 picture in nest/set/toys/run is a result of p2p and left out" "a training in a folder of pictures"
+[ ! -e shallow2/toys/measured ] && [ ! -e shallow2/toys/run ] || fail "results were translated"
+rm nest/in/*.png nest/in/*.txt 2>/dev/null
+expect 3 "nest/in holds no pictures but 4 results of p2p in nest/in/out" "${translate[@]}" --model $model -o bare nest/in
 mkdir -p only/out
 cp $one only/out
 expect 3 "only holds no pictures" "${translate[@]}" --model $model -o only/out --force only

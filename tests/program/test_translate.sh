@@ -212,6 +212,38 @@ same dry/generated/00001.png dry.png
 expect 0 "" "${test[@]}" --model $model --data toys --out stats --test-dropout off --norm-stats running
 same stats/generated/00001.png running.png
 
+echo "-- pictures of two tests never lie in one folder"
+# pictures_of FOLDER NAME...: checks that the three folders have these pictures alone.
+pictures_of() {
+    local folder=$1 name
+    shift
+    for name in input generated target; do
+        [ "$(cd "$folder/$name" && find . -type f | sort | tr '\n' ' ')" = "$(printf './%s ' "$@")" ] ||
+            fail "$folder/$name has other pictures: $(find "$folder/$name" -type f)"
+    done
+}
+cp -r toys/train more && mkdir -p others/val && mv more/00001.jpg others/val/$'other \xff.jpg' && mv more/00002.jpg others/val/00001.jpg
+expect 0 "" "${test[@]}" --model $model --data toys --out mixed --split train
+rm -r mixed/grid.png mixed/index.html && cp mixed/metrics.json kept.json
+expect 2 "exists already" "${test[@]}" --model $model --data others --out mixed
+rm mixed/*/00001.png mixed/metrics.json
+expect 2 "mixed/input/00002.png is no picture of this test" "${test[@]}" --model $model --data others --out mixed
+printed "remove it, or choose another --out" "pictures that nothing records"
+expect 2 "mixed/input/00002.png is no picture of this test" "${test[@]}" --model $model --data others --out mixed --force
+pictures_of mixed 00002.png 00003.png
+cp kept.json mixed/metrics.json
+echo mine >mixed/input/mine.png
+expect 2 "mixed/input/mine.png is no picture of this test" "${test[@]}" --model $model --data others --out mixed --force
+rm mixed/input/mine.png
+expect 0 "removed 6 pictures of an earlier test from mixed" "${test[@]}" --model $model --data others --out mixed --force
+pictures_of mixed 00001.png $'other \xff.png'
+expect 0 "removed 3 pictures of an earlier test from mixed" "${test[@]}" --model $model --data toys --out mixed --force
+pictures_of mixed 00001.png
+expect 0 "" "${test[@]}" --model $model --data others --out left
+truncate -s 700 others/val/00001.jpg
+expect 0 "left out" "${test[@]}" --model $model --data others --out left --force --on-bad-image skip
+pictures_of left $'other \xff.png'
+
 echo "-- folders as programs for FID, KID and LPIPS read them: equal names, one size, whatever the pairs measure"
 mkdir -p odd/val
 for width in 20 32 44; do "$pictures" crop pair.jpg 1 2 $width 30 odd/val/$width.png; done
@@ -235,7 +267,7 @@ expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out older_newest
 rm older/generator.safetensors older/epochs/002-generator.safetensors
 expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out epochs_only
 expect 3 "there are 1, 3" "${test[@]}" --model older --epoch 2 --data toys --out x
-expect 3 "holds no generator.safetensors" "${test[@]}" --model toys --data toys --out x
+expect 3 "has no generator.safetensors" "${test[@]}" --model toys --data toys --out x
 expect 2 "is not one" "${test[@]}" --model $model --epoch 1 --data toys --out x
 
 echo "-- 16 bits, and channels of the model's own"

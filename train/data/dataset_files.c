@@ -101,16 +101,17 @@ static p2p_status choose_layout(const char *dir, const char *split, dataset_pair
     return status;
 }
 
-static bool is_beside_inside(const char *relative) {
-    return image_is_listed(relative) && strncmp(relative, "A/", 2) != 0 && strncmp(relative, "B/", 2) != 0;
+static bool is_inside(const char *relative) {
+    return strncmp(relative, "A/", 2) == 0 || strncmp(relative, "B/", 2) == 0;
 }
 
 /* P2P_INPUT if pictures lie in the split's folder beside its folders A and B. */
 static p2p_status check_inside(const char *dir, const char *split) {
     char *folder;
     sys_names names = {0};
+    unread_pictures unread = {0};
     P2P_TRY(folder_of(SIDE_BY_SIDE, 0, dir, split, &folder));
-    p2p_status status = sys_folder_walk(&names, folder, is_beside_inside);
+    p2p_status status = picture_list(&names, &unread, folder, is_inside);
     if (status == P2P_OK && names.count > 0) {
         p2p_fail(P2P_INPUT,
                  "%s holds the folders A and B, and pictures beside them, such as %s: the layout is "
@@ -121,6 +122,7 @@ static p2p_status check_inside(const char *dir, const char *split) {
                                 "takes every picture for a pair");
     }
     sys_names_free(&names);
+    unread_pictures_free(&unread);
     free(folder);
     return status;
 }

@@ -1,13 +1,17 @@
 /* Locks over fcntl and /proc. See lock.h. The text is one JSON object:
  *
- *     {"pid": 4711, "host": "name", "boot": "...", "start": 123456, "since": "2026-01-31 23:59:59 UTC"}
+ *     {"pid": 4711, "host": "name", "boot": "...", "start": 123456, "since": "2026-01-31 23:59:59 UTC",
+ *      "pids": "pid:[4026531836]", "machine": "...", "device": 2049, "inode": 131}
  *
  * `boot` is the identity of the kernel's run and `start` the process's start in ticks since then; together
- * with the number they identify a process even after its number was used again. */
+ * with the number and the namespace of numbers, `pids`, they identify a process even after its number was
+ * used again. `machine` is a hash of the machine's identity. `device` and `inode` are those of the file
+ * itself, so that a copy of it is recognised. Locks of older versions lack the last four. */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "lock.h"
 
 #include "json_text.h"
+#include "p2p_checksum.h"
 #include "p2p_file.h"
 #include "sys.h"
 
@@ -36,6 +40,8 @@ struct sys_lock {
 typedef struct {
     int64_t pid, start;
     char host[NAME_BYTES], boot[64], since[64];
+    char pids[64], machine[P2P_CHECKSUM_DIGITS + 1];
+    int64_t device, inode;
 } holder;
 
 /* ---- Processes ---------------------------------------------------------------------------------------- */
@@ -58,22 +64,47 @@ static int64_t start_of(int64_t pid) {
     return field && sscanf(field, " %lld", &start) == 1 ? start : 0;
 }
 
-static void read_boot(char boot[64]) {
-    boot[0] = '\0';
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+/* The first word of a file; "" if it can't be read. */
+static void read_word(const char *path, char word[64]) {
+    word[0] = '\0';
+    FILE *file = fopen(path, "re");
     if (!file) return;
-    if (fscanf(file, "%63s", boot) != 1) boot[0] = '\0';
+    if (fscanf(file, "%63s", word) != 1) word[0] = '\0';
     fclose(file);
 }
 
-static void describe_self(holder *self) {
+/* The identity itself is confidential (machine-id(5)), so a hash is written. */
+static void read_machine(char machine[P2P_CHECKSUM_DIGITS + 1]) {
+    char word[64];
+    read_word("/etc/machine-id", word);
+    machine[0] = '\0';
+    if (!word[0]) return;
+    const p2p_checksum hash = p2p_checksum_of(word, strlen(word));
+    p2p_checksum_text(&hash, machine);
+}
+
+/* The namespace of process numbers, such as that of a container. */
+static void read_pids(char pids[64]) {
+    const ssize_t length = readlink("/proc/self/ns/pid", pids, 63);
+    pids[length > 0 ? length : 0] = '\0';
+}
+
+/* The process, and the lock's open file. */
+static void describe_self(holder *self, int descriptor) {
+    struct stat file;
     const time_t now = time(NULL);
     struct tm parts;
     *self = (holder){.pid = getpid()};
     self->start = start_of(self->pid);
     if (gethostname(self->host, sizeof self->host) != 0) self->host[0] = '\0';
     self->host[sizeof self->host - 1] = '\0';
-    read_boot(self->boot);
+    read_word("/proc/sys/kernel/random/boot_id", self->boot);
+    read_machine(self->machine);
+    read_pids(self->pids);
+    if (fstat(descriptor, &file) == 0) {
+        self->device = (int64_t)file.st_dev;
+        self->inode = (int64_t)file.st_ino;
+    }
     if (gmtime_r(&now, &parts)) strftime(self->since, sizeof self->since, "%Y-%m-%d %H:%M:%S UTC", &parts);
 }
 
@@ -94,8 +125,8 @@ static void copy_plain(char *to, size_t size, const char *from) {
  * "kill -1" ends all processes. */
 static p2p_status read_holder(int descriptor, const char *path, holder *found, bool *complete) {
     char text[TEXT_BYTES];
-    const char *host = NULL, *boot = NULL, *since = NULL;
-    json_int_t pid = 0, start = 0;
+    const char *host = NULL, *boot = NULL, *since = NULL, *pids = NULL, *machine = NULL;
+    json_int_t pid = 0, start = 0, device = 0, inode = 0;
     json_t *object;
     *found = (holder){0};
     *complete = false;
@@ -103,14 +134,17 @@ static p2p_status read_holder(int descriptor, const char *path, holder *found, b
     if (size < 0) return p2p_fail(P2P_IO, "can't read the lock %s: %s", path, strerror(errno));
     P2P_TRY(json_text_parse(path, text, (size_t)size, JSON_REJECT_DUPLICATES, &object, NULL));
     *complete = object &&
-                json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start", &start, "host", &host,
-                            "boot", &boot, "since", &since) == 0 &&
+                json_unpack(object, "{s:I, s:I, s:s, s:s, s:s, s?s, s?s, s?I, s?I}", "pid", &pid, "start",
+                            &start, "host", &host, "boot", &boot, "since", &since, "pids", &pids, "machine",
+                            &machine, "device", &device, "inode", &inode) == 0 &&
                 pid > 0 && start >= 0;
     if (*complete) {
-        *found = (holder){.pid = pid, .start = start};
+        *found = (holder){.pid = pid, .start = start, .device = device, .inode = inode};
         copy_plain(found->host, sizeof found->host, host);
         copy_plain(found->boot, sizeof found->boot, boot);
         copy_plain(found->since, sizeof found->since, since);
+        copy_plain(found->pids, sizeof found->pids, pids);
+        copy_plain(found->machine, sizeof found->machine, machine);
     }
     json_decref(object);
     return P2P_OK;
@@ -118,9 +152,11 @@ static p2p_status read_holder(int descriptor, const char *path, holder *found, b
 
 static p2p_status write_self(const sys_lock *lock) {
     holder self;
-    describe_self(&self);
-    json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:s}", "pid", (json_int_t)self.pid, "host", self.host,
-                               "boot", self.boot, "start", (json_int_t)self.start, "since", self.since);
+    describe_self(&self, lock->descriptor);
+    json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "pid", (json_int_t)self.pid,
+                               "host", self.host, "boot", self.boot, "start", (json_int_t)self.start, "since",
+                               self.since, "pids", self.pids, "machine", self.machine, "device",
+                               (json_int_t)self.device, "inode", (json_int_t)self.inode);
     char *text;
     const p2p_status status = json_text_make(lock->path, object, JSON_ENSURE_ASCII, &text);
     json_decref(object);
@@ -135,6 +171,7 @@ static p2p_status write_self(const sys_lock *lock) {
 
 /* ---- Refusals ----------------------------------------------------------------------------------------- */
 
+/* `here`: a person can end the process by its number. */
 static p2p_status refuse_living(const char *what, const holder *other, bool here) {
     if (other->pid == 0) {
         p2p_fail(P2P_USAGE, "%s is in use: another process is writing to it", what);
@@ -142,7 +179,10 @@ static p2p_status refuse_living(const char *what, const holder *other, bool here
     }
     p2p_fail(P2P_USAGE, "%s is in use: process %lld on %s is writing to it since %s", what,
              (long long)other->pid, other->host, other->since);
-    if (!here) return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it there");
+    if (!here)
+        return p2p_hint(P2P_USAGE,
+                        "wait until it has ended, or stop it where it runs: on that machine, or in "
+                        "its container");
     return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it: kill %lld", (long long)other->pid);
 }
 
@@ -157,9 +197,53 @@ static p2p_status refuse_unknown(const char *what, const char *path, const holde
     return p2p_hint(P2P_USAGE, "if that process has ended, remove %s", path);
 }
 
+static p2p_status refuse_copy(const char *what, const char *path, const holder *other) {
+    p2p_fail(
+        P2P_USAGE,
+        "%s may be in use: %s names process %lld, which still runs, perhaps in another folder of which this "
+        "is a copy",
+        what, path, (long long)other->pid);
+    return p2p_hint(P2P_USAGE, "if %s is a copy, remove %s; otherwise wait until the process has ended", what,
+                    path);
+}
+
 /* Whether the text describes this machine since its last start, as another process would. */
 static bool is_same_boot(const holder *a, const holder *b) {
     return a->boot[0] != '\0' && strcmp(a->boot, b->boot) == 0;
+}
+
+/* Clones of a machine may have one name, others one identity. */
+static bool is_same_machine(const holder *a, const holder *b) {
+    const bool known = a->machine[0] != '\0' && b->machine[0] != '\0';
+    return strcmp(a->host, b->host) == 0 && (!known || strcmp(a->machine, b->machine) == 0);
+}
+
+/* Whether the process runs on this machine, where numbers mean what they mean here. A text without a
+ * namespace, of an older version, is taken for one of this. */
+static bool is_alive(const holder *self, const holder *other) {
+    const bool elsewhere = other->pids[0] != '\0' && strcmp(self->pids, other->pids) != 0;
+    return is_same_boot(self, other) && !elsewhere && other->start != 0 &&
+           start_of(other->pid) == other->start;
+}
+
+static bool is_same_file(const holder *self, const holder *other) {
+    return other->inode != 0 && other->inode == self->inode && other->device == self->device;
+}
+
+/* Whether it runs and writes to this folder, known so well that its number may be given to `kill`. */
+static bool is_surely_here(const holder *self, const holder *other) {
+    return is_alive(self, other) && other->pids[0] != '\0' && strcmp(self->host, other->host) == 0 &&
+           is_same_file(self, other);
+}
+
+/* The kernel found no lock of a process that lives. If it can lock the file, another number on one file
+ * system shows that this is a copy. Another file system may be the same one, mounted at two places, where
+ * neither shows the other's locks. */
+static p2p_status judge_living(const char *path, const char *what, const holder *self, const holder *other,
+                               bool locked) {
+    if (is_same_file(self, other)) return refuse_living(what, other, is_surely_here(self, other));
+    const bool copied = locked && other->inode != 0 && other->device == self->device;
+    return copied ? P2P_OK : refuse_copy(what, path, other);
 }
 
 /* Decide by the text after the kernel found no holder. `locked`: the kernel can lock files there. */
@@ -167,13 +251,11 @@ static p2p_status judge(int descriptor, const char *path, const char *what, bool
     holder self, other;
     bool complete;
     P2P_TRY(read_holder(descriptor, path, &other, &complete));
-    describe_self(&self);
-    const bool same_boot = is_same_boot(&self, &other);
-    if (complete && same_boot && other.start != 0 && start_of(other.pid) == other.start)
-        return refuse_living(what, &other, true);
+    describe_self(&self, descriptor);
+    if (complete && is_alive(&self, &other)) return judge_living(path, what, &self, &other, locked);
     if (!locked)
         return refuse_unknown(what, path, &other, "the file system can't show whether one still runs");
-    if (!complete || same_boot || strcmp(self.host, other.host) == 0)
+    if (!complete || is_same_boot(&self, &other) || is_same_machine(&self, &other))
         return P2P_OK; /* ended, or before a restart */
     return refuse_unknown(what, path, &other, "can't be seen from here");
 }
@@ -182,8 +264,8 @@ static p2p_status refuse_conflict(int descriptor, const char *path, const char *
     holder self, other;
     bool complete;
     P2P_TRY(read_holder(descriptor, path, &other, &complete));
-    describe_self(&self);
-    return refuse_living(what, &other, is_same_boot(&self, &other));
+    describe_self(&self, descriptor);
+    return refuse_living(what, &other, is_surely_here(&self, &other));
 }
 
 /* ---- Taking and releasing ------------------------------------------------------------------------------ */

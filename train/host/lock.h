@@ -4,8 +4,10 @@
  * On one machine the kernel decides: the holder has a lock of the open file (fcntl), which ends with its
  * process, so the file of a killed process blocks no process. On file systems that pass locks on, as NFS
  * does, the same holds between machines. The text names the holder in messages. It decides where the kernel
- * can't: a lock of another host may be held without being seen here, so it is refused until a person removes
- * the file. Programs that only read take no lock. */
+ * can't: a lock of another machine may be held without being seen here, so it is refused until a person
+ * removes the file. A copy of the file, in a copied folder, is free. The hint of a refusal has a command that
+ * ends the holder only if its number is sure to be that of this process here. Programs that only read take no
+ * lock. */
 #ifndef P2P_LOCK_H
 #define P2P_LOCK_H
 

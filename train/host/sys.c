@@ -258,13 +258,35 @@ p2p_status sys_file_rename(const char *from, const char *to) {
     return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
 }
 
+p2p_status sys_path_aside(char **aside, const char *path) {
+    const size_t size = strlen(path) + sizeof SYS_DAMAGED;
+    *aside = malloc(size);
+    if (!*aside) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(*aside, size, "%s" SYS_DAMAGED, path);
+    return P2P_OK;
+}
+
+p2p_status sys_file_set_aside(char **aside, const char *path) {
+    P2P_TRY(sys_path_aside(aside, path));
+    const p2p_status status = sys_file_rename(path, *aside);
+    if (status == P2P_OK) return P2P_OK;
+    free(*aside);
+    *aside = NULL;
+    return status;
+}
+
 p2p_status sys_folder_remove(const char *path) {
     const char *relative = path;
     const int base = p2p_folder_base(&relative);
     if (unlinkat(base, relative, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENOTEMPTY ||
         errno == EEXIST)
         return P2P_OK;
-    return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(errno));
+    const int error = errno;
+    struct stat found;
+    const bool is_link = error == ENOTDIR && fstatat(base, relative, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                         S_ISLNK(found.st_mode);
+    if (is_link) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(error));
 }
 
 void sys_names_free(sys_names *names) {

@@ -74,6 +74,12 @@ p2p_status sys_path_real(char **real, const char *path);
  * what is moved or removed there would lie elsewhere. Neither needs to exist. */
 p2p_status sys_path_no_links(const char *folder, const char *name);
 
+/* P2P_USAGE, with the path in the message, if a folder on the way from `named` down to `folder` is a symbolic
+ * link that belongs neither to this user nor to root: whoever made it would choose where files are written or
+ * removed. A person's own link to another disk is followed. `folder` is `named` or a path that begins with
+ * it; neither needs to exist. */
+p2p_status sys_folder_check_links(const char *named, const char *folder);
+
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 
@@ -96,7 +102,15 @@ p2p_status sys_file_remove(const char *path);
  * written, P2P_UNREADABLE if it can't be copied. */
 p2p_status sys_file_rename(const char *from, const char *to);
 
-/* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
+/* Rename a damaged file to its path with the suffix SYS_DAMAGED, so that it is not taken for an intact one.
+ * The caller frees *aside, the new path. */
+#define SYS_DAMAGED ".damaged"
+p2p_status sys_file_set_aside(char **aside, const char *path);
+/* That path alone. The caller frees *aside. */
+p2p_status sys_path_aside(char **aside, const char *path);
+
+/* Remove an empty folder. P2P_OK if it does not exist or is not empty. A symbolic link stays as it is: it is
+ * a person's, who put the folder elsewhere. */
 p2p_status sys_folder_remove(const char *path);
 
 /* A list that owns its names. */
@@ -237,8 +251,10 @@ int sys_machine_processors(void);
 size_t sys_peak_memory(void);
 
 /* Run a program, which is looked for in PATH, and wait for its end. `words` are its name and arguments, and
- * NULL. It reads nothing, and prints where this process does. P2P_FAILED if it is not installed or a signal
- * ends it; P2P_STOPPED if a signal has requested a stop meanwhile. sys_program.c */
+ * NULL. It reads nothing, and prints where this process does. It ends with this process: a signal that
+ * requests a stop is passed on to it, after 5 seconds it is killed, and at once if this process dies.
+ * P2P_FAILED if it is not installed or a signal ends it; P2P_STOPPED if a signal has requested a stop
+ * meanwhile. sys_program.c */
 p2p_status sys_program_run(const char *const *words, int *exit_code);
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */

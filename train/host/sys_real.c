@@ -1,10 +1,14 @@
 /* Absolute paths, whether they exist or not. See sys.h. */
 #define _XOPEN_SOURCE 700 /* realpath */
+#include "p2p_file.h"
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Append a name that does not exist to the real path of its folder. Takes ownership of `folder`. */
 static p2p_status append_absent(char *folder, const char *name, char **real) {
@@ -67,6 +71,37 @@ p2p_status sys_path_no_links(const char *folder, const char *name) {
             free(real_folder);
     }
     free(path);
+    return status;
+}
+
+static p2p_status check_link(const char *path) {
+    struct stat found;
+    const char *relative = path;
+    const int base = p2p_folder_base(&relative);
+    if (fstatat(base, relative, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return P2P_OK;
+        return p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(errno));
+    }
+    if (!S_ISLNK(found.st_mode) || found.st_uid == geteuid() || found.st_uid == 0) return P2P_OK;
+    p2p_fail(P2P_USAGE, "%s is a symbolic link that another user (number %lu) has made", path,
+             (unsigned long)found.st_uid);
+    return p2p_hint(P2P_USAGE, "remove it, or make it yourself: it decides where files are written");
+}
+
+p2p_status sys_folder_check_links(const char *named, const char *folder) {
+    p2p_status status = P2P_OK;
+    size_t at = strlen(named);
+    char *partial = strdup(folder);
+    if (partial == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    while (at > 0 && named[at - 1] == '/') at--;
+    while (at < strlen(folder) && status == P2P_OK) {
+        at += strspn(folder + at, "/");
+        at += strcspn(folder + at, "/");
+        partial[at] = '\0';
+        status = check_link(partial);
+        partial[at] = folder[at];
+    }
+    free(partial);
     return status;
 }
 

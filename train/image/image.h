@@ -61,6 +61,7 @@ typedef struct {
     uint64_t file_bytes;   /* of the whole file */
     uint64_t least_bytes;  /* a smaller file can't hold the pixels, however well it is compressed */
     uint64_t decode_bytes; /* the most memory that image_decode has at once, its result included */
+    bool goes_on;          /* after a failure: the header continues beyond the bytes that were given */
 } image_facts;
 
 /* Whether it has 1 to 4 channels of 8 or 16 bits. */
@@ -110,8 +111,9 @@ p2p_status image_from_planes(const float *planes, int width, int height, image_f
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result);
 p2p_status image_load(const char *path, image *result);
 
-/* Read the header only, and check the size against the limits. Cheap enough for every file of a data set.
- * P2P_INPUT also if the file is smaller than its pixels need. */
+/* Read the header only, and check the size against the limits. Cheap enough for every file of a data set:
+ * more than 16 KiB are read only while the header, with a profile or a preview in it, goes on, and at most 64
+ * MiB. P2P_INPUT also if the file is smaller than its pixels need. */
 p2p_status image_inspect(const char *path, image_facts *facts);
 
 /* The most memory that image_load and then image_reformat to `format` have at once. */
@@ -150,6 +152,10 @@ p2p_status image_save_check(const char *path, image_format format);
 /* Write a PNG, or a JPEG of quality 95 without chroma subsampling, according to the suffix. The file appears
  * complete or not at all. Performs image_save_check first. */
 p2p_status image_save(const char *path, const image *picture);
+
+/* Sets *same to whether the file has the bytes that image_save would write. P2P_UNREADABLE if it can't be
+ * read. */
+p2p_status image_is_saved(const char *path, const image *picture, bool *same);
 
 /* The same for a PNG, with a text that is not shown, such as the identity of the training that drew it.
  * `label` is printable ASCII; NULL: none. P2P_USAGE for other suffixes. */

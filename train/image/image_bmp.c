@@ -8,7 +8,16 @@
 
 #include <string.h>
 
-enum { FILE_HEADER = 14, CORE_HEADER = 12, INFO_HEADER = 40, MASKS_IN_HEADER = 52, ALPHA_IN_HEADER = 56 };
+/* The largest header that is known has 124 bytes, so that header and palette are in the first bytes of a
+ * file. */
+enum {
+    FILE_HEADER = 14,
+    CORE_HEADER = 12,
+    INFO_HEADER = 40,
+    MOST_HEADER = 1024,
+    MASKS_IN_HEADER = 52,
+    ALPHA_IN_HEADER = 56
+};
 enum { BI_RGB = 0, BI_RLE8 = 1, BI_RLE4 = 2, BI_BITFIELDS = 3, BI_ALPHABITFIELDS = 6 };
 enum { RED, GREEN, BLUE, ALPHA, MASKS };
 
@@ -42,7 +51,7 @@ static p2p_status read_sizes(bmp_file *file) {
         return image_damaged(file->name, "the header is truncated");
     file->header_size = little(header, 4);
     bool core = file->header_size == CORE_HEADER;
-    if (!core && file->header_size < INFO_HEADER)
+    if (!core && (file->header_size < INFO_HEADER || file->header_size > MOST_HEADER))
         return image_damaged(file->name, "an unknown kind of header");
     if (!within(file, FILE_HEADER, file->header_size))
         return image_damaged(file->name, "the header is truncated");

@@ -19,7 +19,9 @@ p2p_status image_check_complete(const image_facts *facts, uint64_t size, const c
 p2p_status image_allocate(const image_facts *facts, size_t size, const char *name, image *result);
 
 /* Decode a file. *facts is complete except for file_bytes, whose caller knows the file's size. With `result`
- * NULL only the header is read, and `bytes` may be the file's beginning. */
+ * NULL only the header is read, and `bytes` may be the file's beginning: facts->goes_on is set if only more
+ * bytes can show whether it is a usable picture. A size beyond the limits is refused as soon as it is read.
+ */
 typedef p2p_status image_decoder(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                                  image *result);
 image_decoder image_jpeg_decode, image_png_decode, image_bmp_decode, image_gif_decode;

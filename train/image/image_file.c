@@ -2,6 +2,7 @@
  * image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
 #include "image.h"
 
+#include "host/memory_stream.h"
 #include "host/sys.h"
 #include "image_codec.h"
 #include "image_limits.h"
@@ -13,7 +14,8 @@
 
 enum {
     MAX_FILE_BYTES = 1 << 30,
-    PROBE_BYTES = 16384 /* includes the header, unless a large profile or preview precedes it */
+    PROBE_BYTES = 16384,          /* includes the header, unless a large profile or preview precedes it */
+    MOST_HEADER_BYTES = 64 << 20, /* of a header with these */
 };
 
 typedef struct {
@@ -93,16 +95,21 @@ static p2p_status inspect_beginning(const char *path, size_t limit, image_facts 
     return status;
 }
 
-/* The header may continue after PROBE_BYTES, because of a profile or a preview. */
+/* The header continues after PROBE_BYTES, because of a profile or a preview. Of any other failure more bytes
+ * would change nothing. */
 static p2p_status inspect_more(const char *path, image_facts *facts, uint64_t total) {
     p2p_status status = P2P_INPUT;
-    for (size_t limit = PROBE_BYTES; status == P2P_INPUT && limit < total && limit < MAX_FILE_BYTES;) {
-        limit = limit < MAX_FILE_BYTES / 16 ? limit * 16 : MAX_FILE_BYTES;
+    size_t limit = PROBE_BYTES;
+    while (status == P2P_INPUT && facts->goes_on && limit < total && limit < MOST_HEADER_BYTES) {
+        limit *= 16;
         const uint64_t taken = limit < total ? limit : total;
         P2P_TRY(image_memory_take(taken, path));
         status = inspect_beginning(path, limit, facts, &total);
         image_memory_give(taken);
     }
+    if (status == P2P_INPUT && facts->goes_on && limit < total)
+        return p2p_fail(P2P_INPUT, "%s: its header does not end within %d MiB", path,
+                        MOST_HEADER_BYTES >> 20);
     return status;
 }
 
@@ -193,6 +200,30 @@ p2p_status image_save(const char *path, const image *picture) {
     p2p_status status = encoder_for(path)(picture, file.stream, path);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);
+    return status;
+}
+
+static p2p_status has_bytes(const char *path, const memory_stream *encoded, bool *same) {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t total;
+    P2P_TRY(sys_file_read(path, encoded->size, &bytes, &size, &total));
+    *same = total == encoded->size && size == total && memcmp(bytes, encoded->bytes, size) == 0;
+    free(bytes);
+    return P2P_OK;
+}
+
+p2p_status image_is_saved(const char *path, const image *picture, bool *same) {
+    memory_stream encoded;
+    *same = false;
+    P2P_TRY(image_save_check(path, image_format_of(picture)));
+    memory_stream_open(&encoded);
+    if (!encoded.stream) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to compare %s", path);
+    p2p_status status = encoder_for(path)(picture, encoded.stream, path);
+    const bool whole = memory_stream_finish(&encoded);
+    if (status == P2P_OK && !whole) status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory to compare %s", path);
+    if (status == P2P_OK) status = has_bytes(path, &encoded, same);
+    free(encoded.bytes);
     return status;
 }
 

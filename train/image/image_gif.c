@@ -17,6 +17,7 @@ typedef struct {
     int transparent; /* index of the transparent colour, or NO_TRANSPARENT_COLOR */
     image_palette palette;
     image_format format;
+    image_facts *facts;
 } gif_job;
 
 static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
@@ -32,6 +33,7 @@ static p2p_status gif_failure(const gif_job *job, int error) {
     if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
     const bool ended = error == D_GIF_ERR_READ_FAILED || error == D_GIF_ERR_EOF_TOO_SOON;
+    job->facts->goes_on = ended;
     const char *reason = ended ? NULL : GifErrorString(error);
     return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
@@ -151,7 +153,8 @@ static p2p_status decode(gif_job *job, size_t size, image_facts *facts, image *r
 
 p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                             image *result) {
-    gif_job job = {.bytes = bytes, .left = size, .name = name, .transparent = NO_TRANSPARENT_COLOR};
+    gif_job job = {
+        .bytes = bytes, .left = size, .name = name, .facts = facts, .transparent = NO_TRANSPARENT_COLOR};
     int error = 0;
     job.gif = DGifOpen(&job, read_bytes, &error);
     if (job.gif == NULL) return gif_failure(&job, error);

@@ -48,9 +48,19 @@ static void on_decoding_error(j_common_ptr info) {
     stop_decoding(job, image_damaged(job->name, reason));
 }
 
+/* The bytes end. If they show the size, it is checked now, not after more were read. */
+static void header_goes_on(jpeg_decoding *job) {
+    job->facts->goes_on = true;
+    if (job->info.image_width == 0 && job->info.image_height == 0) return;
+    const p2p_status status = image_check_size(job->info.image_width, job->info.image_height, job->name);
+    job->facts->goes_on = status == P2P_OK;
+    if (status != P2P_OK) stop_decoding(job, status);
+}
+
 /* Level -1 is a warning, other levels are traces. Three warnings do not affect the pixels. */
 static void on_decoding_message(j_common_ptr info, int level) {
     int code = info->err->msg_code;
+    if (level < 0 && code == JWRN_JPEG_EOF) header_goes_on(info->client_data);
     bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR;
     if (level < 0 && !harmless) on_decoding_error(info);
 }

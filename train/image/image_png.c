@@ -72,7 +72,10 @@ static void release(png_structp png, png_voidp block) {
 
 static void read_bytes(png_structp png, png_bytep destination, size_t count) {
     png_job *job = png_get_io_ptr(png);
-    if (count > job->left) png_error(png, "the file is truncated");
+    if (count > job->left) {
+        job->facts->goes_on = true;
+        png_error(png, "the file is truncated");
+    }
     memcpy(destination, job->bytes, count);
     job->bytes += count;
     job->left -= count;
@@ -187,10 +190,23 @@ static p2p_status decode_guarded(png_job *job) {
     return job->lacks_memory ? out_of_memory(job) : P2P_OK;
 }
 
+static uint32_t big(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* The first chunk has the size, at a fixed place; libpng shows it when it has read all chunks before the
+ * pixels. */
+static p2p_status check_first_size(const uint8_t *bytes, size_t size, const char *name) {
+    enum { KIND = 12, WIDTH = 16, HEIGHT = 20, END = 24 };
+    if (size < END || memcmp(bytes + KIND, "IHDR", 4) != 0) return P2P_OK;
+    return image_check_size(big(bytes + WIDTH), big(bytes + HEIGHT), name);
+}
+
 p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                             image *result) {
     png_job job = {
         .name = name, .bytes = bytes, .size = size, .left = size, .facts = facts, .result = result};
+    P2P_TRY(check_first_size(bytes, size, name));
     p2p_status status = decode_guarded(&job);
     png_destroy_read_struct(&job.png, &job.info, NULL);
     return status;

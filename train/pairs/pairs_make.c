@@ -98,7 +98,7 @@ static p2p_status check_distinct(const pairs_run *run) {
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", run->count);
     for (size_t i = 0; i < run->count; i++)
         files[i] = (result_file){run->tasks[i].sources[0], run->tasks[i].result};
-    p2p_status status = result_files_check(files, run->count, true);
+    p2p_status status = result_files_check(run->out, files, run->count, true);
     if (status == P2P_OK) status = result_files_sweep(files, run->count);
     free(files);
     return status;
@@ -146,7 +146,7 @@ static p2p_status measure_all(pairs_run *run) {
 
 static p2p_status run_task(void *context, size_t index) {
     const pairs_run *run = context;
-    return pairs_task_run(run->all, run->operation, &run->tasks[index]);
+    return pairs_task_run(run->all, run->operation, run->out, &run->tasks[index]);
 }
 
 static p2p_status run_all(pairs_run *run) {

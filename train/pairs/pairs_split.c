@@ -166,6 +166,7 @@ static p2p_status check_free(const splitting *work, const char *name, const char
     p2p_status status = sys_path_no_links(work->dir, name);
     if (status != P2P_OK)
         return p2p_hint(status, "only files that lie in %s itself are moved: copy it there", work->dir);
+    P2P_TRY(result_folder_check(work->dir, to));
     P2P_TRY(sys_path_exists(to, &exists));
     if (!exists) return P2P_OK;
     p2p_fail(P2P_USAGE, "%s can't move to %s, which exists already", from, to);
@@ -174,7 +175,7 @@ static p2p_status check_free(const splitting *work, const char *name, const char
 
 static p2p_status move(const splitting *work, const char *name, const char *from, const char *to) {
     P2P_TRY(check_free(work, name, from, to));
-    P2P_TRY(result_folder_make(to));
+    P2P_TRY(result_folder_make(work->dir, to));
     return sys_file_rename(from, to);
 }
 

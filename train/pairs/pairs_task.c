@@ -245,21 +245,22 @@ static p2p_status make(const settings *all, const pairs_operation *operation, co
     return join(work, result);
 }
 
-static p2p_status make_and_save(const settings *all, const pairs_operation *operation,
+static p2p_status make_and_save(const settings *all, const pairs_operation *operation, const char *out,
                                 const pairs_task *task) {
     making work = {0};
     image result = {0};
     p2p_status status = make(all, operation, task, &work, &result);
     making_free(&work);
-    if (status == P2P_OK) status = result_folder_make(task->result);
+    if (status == P2P_OK) status = result_folder_make(out, task->result);
     if (status == P2P_OK) status = image_save(task->result, &result);
     image_free(&result);
     return status;
 }
 
-p2p_status pairs_task_run(const settings *all, const pairs_operation *operation, const pairs_task *task) {
+p2p_status pairs_task_run(const settings *all, const pairs_operation *operation, const char *out,
+                          const pairs_task *task) {
     P2P_TRY(image_memory_take(task->bytes, task->sources[0]));
-    p2p_status status = make_and_save(all, operation, task);
+    p2p_status status = make_and_save(all, operation, out, task);
     image_memory_give(task->bytes);
     return status;
 }

@@ -21,7 +21,9 @@ void pairs_task_free(pairs_task *task); /* no effect on {0} */
  * a picture that can't be used. */
 p2p_status pairs_task_measure(const settings *all, const pairs_operation *operation, pairs_task *task);
 
-/* Load the sources of a measured task, make the result and write it. Takes its memory first. */
-p2p_status pairs_task_run(const settings *all, const pairs_operation *operation, const pairs_task *task);
+/* Load the sources of a measured task, make the result and write it into the folder `out`. Takes its memory
+ * first. */
+p2p_status pairs_task_run(const settings *all, const pairs_operation *operation, const char *out,
+                          const pairs_task *task);
 
 #endif

@@ -263,23 +263,34 @@ static p2p_status write_start(event_file *file, int64_t first_step) {
 }
 
 /* TensorBoard takes files whose names contain "tfevents", in the order of their names. */
-static p2p_status open_new(event_file *file, const char *folder) {
-    char name[64];
+static p2p_status open_new(event_file *file, const char *folder, const char *run) {
+    char name[128];
     bool exists = true;
     for (int i = 0; exists; i++) {
         free(file->path);
         file->path = NULL;
-        snprintf(name, sizeof name, "events.out.tfevents.%010.0f.%d.p2p", floor(sys_time()), i);
+        snprintf(name, sizeof name, "events.out.tfevents.%010.0f.%d%s%s.p2p", floor(sys_time()), i,
+                 run[0] ? "." : "", run);
         P2P_TRY(sys_path_join(&file->path, folder, name));
         P2P_TRY(sys_path_exists(file->path, &exists));
     }
     return p2p_file_append(file->path, &file->stream);
 }
 
-p2p_status event_file_create(event_file **file, const char *folder, int64_t first_step) {
+bool event_file_run(const char *name, const char **run) {
+    long long time;
+    int number, start = 0, end = 0;
+    *run = NULL;
+    if (sscanf(name, "events.out.tfevents.%lld.%d.%n%*32[0-9a-f].p2p%n", &time, &number, &start, &end) != 2)
+        return false;
+    *run = name + start;
+    return end == start + (int)strlen(".p2p") + 32 && name[end] == '\0';
+}
+
+p2p_status event_file_create(event_file **file, const char *folder, const char *run, int64_t first_step) {
     *file = calloc(1, sizeof **file);
     if (!*file) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an event file");
-    p2p_status status = open_new(*file, folder);
+    p2p_status status = open_new(*file, folder, run);
     if (status == P2P_OK) status = write_start(*file, first_step);
     if (status == P2P_OK) return P2P_OK;
     event_file_close(*file);

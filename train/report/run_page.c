@@ -3,6 +3,8 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
+#include "host/text.h"
+#include "image/image.h"
 #include "json_text.h"
 #include "model_file.h"
 #include "options/options.h"
@@ -37,12 +39,44 @@ static p2p_status take_numbers(run_shown *run, const sys_names *names) {
     return P2P_OK;
 }
 
-p2p_status run_shown_find_samples(run_shown *run, const char *samples) {
+/* A damaged picture counts as the training's own: a browser shows that it is damaged. */
+static p2p_status is_own_sample(const char *folder, const char *name, const char *identity, bool *own) {
+    char label[IMAGE_LABEL_BYTES], *path;
+    P2P_TRY(sys_path_join(&path, folder, name));
+    const p2p_status status = image_label(path, label);
+    free(path);
+    *own = status == P2P_INPUT || (status == P2P_OK && strcmp(label, identity) == 0);
+    return status == P2P_INPUT ? P2P_OK : status;
+}
+
+/* Remove the names of other trainings' pictures, and report them. */
+static p2p_status leave_out_others(const char *folder, sys_names *names, const char *identity) {
+    size_t own_count = 0, others = 0;
+    p2p_status status = P2P_OK;
+    for (size_t i = 0; i < names->count; i++) {
+        bool own = true;
+        char *name = names->names[i];
+        if (status == P2P_OK) status = is_own_sample(folder, name, identity, &own);
+        if (!own && others++ == 0)
+            text_line(stderr, "%s: %s belongs to another training than its folder, and is not shown", folder,
+                      name);
+        if (own)
+            names->names[own_count++] = name;
+        else
+            free(name);
+    }
+    names->count = own_count;
+    if (others > 1) fprintf(stderr, "likewise %zu others\n", others - 1);
+    return status;
+}
+
+p2p_status run_shown_find_samples(run_shown *run, const char *samples, const char *identity) {
     sys_names names;
     bool exists;
     P2P_TRY(sys_path_is_folder(samples, &exists));
     if (!exists) return P2P_OK;
     p2p_status status = sys_folder_walk(&names, samples, run_is_sample_name);
+    if (status == P2P_OK && identity) status = leave_out_others(samples, &names, identity);
     if (status == P2P_OK) status = take_numbers(run, &names);
     sys_names_free(&names);
     return status;
@@ -50,10 +84,18 @@ p2p_status run_shown_find_samples(run_shown *run, const char *samples) {
 
 /* ---- A training's files ------------------------------------------------------------------------------- */
 
-/* P2P_INPUT if the log and config.json name two trainings. */
-static p2p_status check_identity(const run_shown *run, const char *folder, const char *identity) {
+/* P2P_INPUT if the log and config.json name two trainings. A log whose first line is damaged or absent is
+ * taken for that of config.json. */
+static p2p_status check_identity(const run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
     const char *text = json_string_value(json_object_get(run->config, "run"));
-    if (!run->config || strcmp(text ? text : "", identity) == 0) return P2P_OK;
+    if (!text) text = "";
+    if (!run->config || strcmp(text, identity) == 0) return P2P_OK;
+    if (model_file_run_is_damaged(identity, text)) {
+        p2p_warn("%s: the first line of " RUN_METRICS ", which names the training, is damaged or missing",
+                 folder);
+        snprintf(identity, HISTORY_RUN_BYTES, "%s", text);
+        return P2P_OK;
+    }
     p2p_fail(P2P_INPUT, "%s: " RUN_METRICS " and " RUN_CONFIG " belong to two trainings", folder);
     return p2p_hint(P2P_INPUT, "move the file that does not belong there to another folder");
 }
@@ -94,7 +136,8 @@ p2p_status run_shown_read(run_shown *run, const char *folder, const history_watc
     P2P_TRY(read_config(run, folder));
     P2P_TRY(check_identity(run, folder, identity));
     P2P_TRY(sys_path_join(&samples, folder, RUN_SAMPLES));
-    const p2p_status status = run_shown_find_samples(run, samples);
+    const bool known = run->config || identity[0];
+    const p2p_status status = run_shown_find_samples(run, samples, known ? identity : NULL);
     free(samples);
     return status;
 }
@@ -233,6 +276,10 @@ p2p_status run_page_write(const char *path, const run_shown *runs, int count, co
     return status;
 }
 
+bool run_page_is_of(const char *found, const char *identity) {
+    return strcmp(found, identity) == 0 || (found[0] && model_file_run_is_damaged(found, identity));
+}
+
 p2p_status run_page_check(const char *path, const char *identity) {
     char there[PAGE_RUN_BYTES];
     bool exists;
@@ -240,7 +287,7 @@ p2p_status run_page_check(const char *path, const char *identity) {
     if (!exists) return P2P_OK;
     const p2p_status status = page_run(path, RUN_PAGE, there);
     if (status != P2P_OK && status != P2P_INPUT) return status;
-    if (status == P2P_OK && strcmp(there, identity) == 0) return P2P_OK;
+    if (status == P2P_OK && run_page_is_of(there, identity)) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s exists and is not the page of this training", path);
     return p2p_hint(P2P_INPUT, "move it away, or name another file with -o");
 }

@@ -5,6 +5,7 @@
 #include "history.h"
 #include "page.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RUN_PAGE "run_page" /* its name in page.h */
@@ -19,9 +20,10 @@ typedef struct {
     size_t epoch_count, step_count;
 } run_shown;
 
-/* The numbers of the pictures in RUN/samples. The caller frees run->epochs and run->steps, also after a
+/* The numbers of the pictures in RUN/samples. Those of another training than `identity` are left out, and
+ * reported on stderr; NULL: none is read for it. The caller frees run->epochs and run->steps, also after a
  * failure. */
-p2p_status run_shown_find_samples(run_shown *run, const char *samples);
+p2p_status run_shown_find_samples(run_shown *run, const char *samples, const char *identity);
 
 /* Fill *run from the files of the training in `folder`, and *identity with that of its files ("": an older
  * training). P2P_INPUT if there is no training, or if log and config.json are of two. Call run_shown_free()
@@ -33,6 +35,10 @@ void run_shown_free(run_shown *run);
 /* Make the page in memory, which the caller frees, or write it. `identity` as in page_make. */
 p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size);
 p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity);
+
+/* Whether a page with the identity `found` (page_run) is that of the training `identity`, or was damaged. A
+ * page without an identity, of several trainings, is not. */
+bool run_page_is_of(const char *found, const char *identity);
 
 /* P2P_INPUT, with a hint, if there is a file at `path` that is not the page of the training `identity`. */
 p2p_status run_page_check(const char *path, const char *identity);

@@ -5,6 +5,7 @@
 #include "host/sys.h"
 #include "json_text.h"
 #include "setup/setup_devices.h"
+#include "use/run_files.h"
 #include "weights.h"
 
 #include <inttypes.h>
@@ -217,20 +218,13 @@ p2p_status checkpoint_load(const char *path, p2p_session *session, const pix2pix
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static bool is_checkpoint_name(const char *relative) {
-    int64_t step;
-    int length = 0;
-    return sscanf(relative, "step-%9" SCNd64 ".safetensors%n", &step, &length) == 1 && length > 0 &&
-           relative[length] == '\0';
-}
-
 /* In byte order, which is the order of steps, because the number has a fixed width. */
 static p2p_status list_checkpoints(sys_names *names, const char *folder) {
     *names = (sys_names){0};
     sys_path_kind kind;
     P2P_TRY(sys_path_kind_of(folder, &kind));
     if (kind == SYS_PATH_ABSENT) return P2P_OK;
-    return sys_folder_walk(names, folder, is_checkpoint_name);
+    return sys_folder_walk(names, folder, run_is_checkpoint_name);
 }
 
 p2p_status checkpoint_find(const char *folder, int newer, char **path) {
@@ -253,14 +247,11 @@ static p2p_status verify(const char *path) {
 }
 
 static p2p_status set_aside(const char *path, const char *intact) {
-    const size_t size = strlen(path) + sizeof CHECKPOINT_DAMAGED;
-    char *aside = malloc(size);
-    if (!aside) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(aside, size, "%s" CHECKPOINT_DAMAGED, path);
-    p2p_status status = sys_file_rename(path, aside);
-    if (status == P2P_OK) p2p_warn("%s is now %s; the training continues from %s", path, aside, intact);
+    char *aside;
+    P2P_TRY(sys_file_set_aside(&aside, path));
+    p2p_warn("%s is now %s; the training continues from %s", path, aside, intact);
     free(aside);
-    return status;
+    return P2P_OK;
 }
 
 static p2p_status set_newer_aside(const char *folder, const sys_names *names, size_t intact,
@@ -337,8 +328,8 @@ p2p_status checkpoint_prune(const char *folder, const char *run) {
 
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model) {
-    char name[64], *path = NULL;
-    snprintf(name, sizeof name, "step-%09" PRId64 ".safetensors", info->position.step);
+    char name[RUN_EPOCH_NAME_BYTES], *path = NULL;
+    run_checkpoint_name(name, info->position.step);
     P2P_TRY(sys_folder_make_one(folder));
     P2P_TRY(sys_path_join(&path, folder, name));
     p2p_status status = write_file(path, info, session, model);

@@ -58,11 +58,9 @@ p2p_status checkpoint_prune(const char *folder, const char *run);
  * The caller frees *path; it is NULL if there is none. */
 p2p_status checkpoint_find(const char *folder, int newer, char **path);
 
-/* Find the newest checkpoint whose checksums are right. Newer ones that are damaged get the suffix
- * CHECKPOINT_DAMAGED, with a warning for each, so that they are not taken for checkpoints again. The caller
- * frees *path; it is NULL if the folder has no checkpoint. P2P_INPUT if none is intact.
- * P2P_UNREADABLE if one can't be read. Then nothing is renamed. */
-#define CHECKPOINT_DAMAGED ".damaged"
+/* Find the newest checkpoint whose checksums are right. Newer ones that are damaged are set aside
+ * (sys_file_set_aside), with a warning for each. The caller frees *path; it is NULL if the folder has no
+ * checkpoint. P2P_INPUT if none is intact. P2P_UNREADABLE if one can't be read. Then nothing is renamed. */
 p2p_status checkpoint_find_intact(const char *folder, char **path);
 
 /* Read position, identity, settings and choices; needs no device. P2P_INPUT if the file is not a checkpoint

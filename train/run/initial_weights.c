@@ -1,30 +1,13 @@
 /* See initial_weights.h. */
 #include "initial_weights.h"
 
-#include "host/sys.h"
 #include "host/text.h"
 #include "model_file.h"
 #include "safetensors.h"
+#include "use/run_models.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* `given` is a file, or a folder with the file `name`. */
-static p2p_status find(const char *option, const char *given, const char *name, char **path) {
-    if (!given) return P2P_OK;
-    bool is_folder;
-    P2P_TRY(sys_path_is_folder(given, &is_folder));
-    if (!is_folder) return sys_path_join(path, "", given);
-    P2P_TRY(sys_path_join(path, given, name));
-    sys_path_kind kind;
-    P2P_TRY(sys_path_kind_of(*path, &kind));
-    if (kind == SYS_PATH_ABSENT) {
-        p2p_fail(P2P_INPUT, "--%s %s: the folder has no %s", option, given, name);
-        return p2p_hint(P2P_INPUT, "give a model's file, or the folder of a training");
-    }
-    text_line(stderr, "--%s: %s", option, *path);
-    return P2P_OK;
-}
 
 /* Report weights of a training in the other direction. */
 static p2p_status note_direction(const char *option, const char *path, const char *direction) {
@@ -38,19 +21,22 @@ static p2p_status note_direction(const char *option, const char *path, const cha
     return P2P_OK;
 }
 
-/* Check weights that were found. */
-static p2p_status check(const char *option, const char *path, p2p_network *network, const char *direction) {
+/* Check weights that were found, and name the file in a folder. */
+static p2p_status check(const char *option, const char *given, const char *path, p2p_network *network,
+                        const char *direction) {
     if (!path) return P2P_OK;
+    if (strcmp(path, given) != 0) text_line(stderr, "--%s: %s", option, path);
     P2P_TRY(model_file_check(network, path));
     return note_direction(option, path, direction);
 }
 
 p2p_status initial_weights_find(initial_weights *files, const settings *all, const pix2pix *model) {
-    P2P_TRY(find("init-generator", all->init_generator, "generator.safetensors", &files->generator));
-    P2P_TRY(find("init-discriminator", all->init_discriminator, "discriminator.safetensors",
-                 &files->discriminator));
-    P2P_TRY(check("init-generator", files->generator, model->generator.network, all->direction));
-    return check("init-discriminator", files->discriminator, model->discriminator.network, all->direction);
+    const char *first = all->init_generator, *second = all->init_discriminator;
+    if (first) P2P_TRY(run_find_generator("init-generator", first, 0, &files->generator));
+    if (second) P2P_TRY(run_find_discriminator("init-discriminator", second, &files->discriminator));
+    P2P_TRY(check("init-generator", first, files->generator, model->generator.network, all->direction));
+    return check("init-discriminator", second, files->discriminator, model->discriminator.network,
+                 all->direction);
 }
 
 void initial_weights_free(initial_weights *files) {

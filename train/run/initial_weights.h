@@ -10,9 +10,9 @@ typedef struct {
     char *generator, *discriminator;
 } initial_weights;
 
-/* Find the files of the options and check them against the model's networks, which needs no device. An option
- * that is a training's folder means the model in it. P2P_INPUT with the option or the file in the message.
- * Call initial_weights_free() in any case. */
+/* Find the files of the options and check them against the model's networks, which needs no device. Of a
+ * training's folder the model is selected as for --model (use/run_models.h). P2P_INPUT with the option or the
+ * file in the message. Call initial_weights_free() in any case. */
 p2p_status initial_weights_find(initial_weights *files, const settings *all, const pix2pix *model);
 void initial_weights_free(initial_weights *files);
 

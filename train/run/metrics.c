@@ -3,10 +3,12 @@
 
 #include "host/sys.h"
 #include "json_text.h"
+#include "model_file.h"
 #include "p2p.h"
 #include "p2p_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +39,11 @@ typedef struct {
 
 /* What was found in a log. */
 typedef struct {
-    int64_t damaged; /* lines that are not records */
+    int64_t damaged; /* lines that are not records, and a first line without the identity */
     int64_t step;    /* of the last step's line that is kept; 0: none */
-    bool irregular;  /* a kept step does not follow the one before it */
+    int64_t steps;   /* lines of steps that are kept, each of a later step than the one before it */
+    bool irregular;  /* a kept step is not later than the one before it */
+    int64_t lost;    /* steps that an earlier start did not find */
 } found_lines;
 
 /* The fields of a line's value that decide whether it is kept; false if it is not a record. */
@@ -60,7 +64,9 @@ static size_t first_line(const char *bytes, size_t size) {
 typedef struct {
     char run[RUN_BYTES]; /* the identity in the first line; "" if it has none */
     size_t bytes;        /* of that line; 0 if it has no identity */
-    bool is_record;      /* the first line is a record, as in a log of an older version */
+    bool is_line;        /* there is a whole first line */
+    bool is_record;      /* the first line is a record */
+    bool is_older;       /* as an older version wrote it, which had no identities */
 } log_head;
 
 static p2p_status read_head(const char *bytes, size_t size, const char *path, log_head *head) {
@@ -68,26 +74,38 @@ static p2p_status read_head(const char *bytes, size_t size, const char *path, lo
     int64_t step, epoch;
     bool is_epoch;
     json_t *line;
-    *head = (log_head){0};
-    if (length == SIZE_MAX) return P2P_OK;
+    *head = (log_head){.is_line = length != SIZE_MAX};
+    if (!head->is_line) return P2P_OK;
     P2P_TRY(json_text_parse(path, bytes, length, JSON_REJECT_DUPLICATES, &line, NULL));
     const char *event = json_string_value(json_object_get(line, "event"));
     const char *text = json_string_value(json_object_get(line, "run"));
     if (event && text && strcmp(event, "run") == 0) snprintf(head->run, RUN_BYTES, "%s", text);
     if (head->run[0]) head->bytes = length + 1;
     head->is_record = read_fields(line, &step, &epoch, &is_epoch);
+    head->is_older = head->is_record && !json_object_get(line, "time");
     json_decref(line);
     return P2P_OK;
 }
 
+typedef enum { HEAD_OWN, HEAD_DAMAGED, HEAD_OF_OTHERS } head_owner;
+
 /* A file without a whole line has no identity: its training was killed before it wrote one. A first line that
- * is damaged is taken for the training's own. */
+ * is damaged or absent is taken for the training's own. */
+static head_owner owner_of(const log_head *head, const char *run) {
+    if (strcmp(head->run, run) == 0 || !head->is_line) return HEAD_OWN;
+    if (!run[0]) return HEAD_OF_OTHERS;
+    if (head->run[0]) return model_file_run_is_damaged(head->run, run) ? HEAD_DAMAGED : HEAD_OF_OTHERS;
+    return head->is_older ? HEAD_OF_OTHERS : HEAD_DAMAGED;
+}
+
 static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
     log_head head;
     P2P_TRY(read_head(bytes, size, path, &head));
-    if (strcmp(head.run, run) == 0 || (!head.run[0] && !head.is_record)) return P2P_OK;
+    if (owner_of(&head, run) != HEAD_OF_OTHERS) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s is the log of another training", path);
-    return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
+    return p2p_hint(P2P_INPUT,
+                    "move it to another folder; it is neither used nor overwritten, and the training "
+                    "continues with a new log");
 }
 
 static p2p_status read_log(const char *path, uint8_t **bytes, size_t *size) {
@@ -113,16 +131,42 @@ static p2p_status write_run(FILE *to, const char *run, const char *path) {
     return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
 }
 
+/* More lines than steps are kept if their order is damaged. */
+static int64_t missing_steps(kept_part kept, const found_lines *found) {
+    return found->steps < kept.steps ? kept.steps - found->steps : 0;
+}
+
+/* A line with the number of missing steps, so that the next start finds nothing new. */
+static p2p_status write_lost(FILE *to, kept_part kept, const found_lines *found, const char *path) {
+    const int64_t missing = missing_steps(kept, found);
+    if (missing == 0 || fprintf(to, "{\"event\":\"lost\",\"lost_steps\":%" PRId64 "}\n", missing) > 0)
+        return P2P_OK;
+    return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
+}
+
+/* Whether it is a line of write_lost; takes its number. */
+static bool take_lost(const json_t *record, found_lines *found) {
+    const char *event = json_string_value(json_object_get(record, "event"));
+    const json_t *steps = json_object_get(record, "lost_steps");
+    if (!event || strcmp(event, "lost") != 0 || !json_is_integer(steps)) return false;
+    if (json_integer_value(steps) > found->lost) found->lost = json_integer_value(steps);
+    return true;
+}
+
 static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
     int64_t step, epoch;
     bool is_epoch;
+    if (take_lost(record, found)) return false; /* written again */
     if (!read_fields(record, &step, &epoch, &is_epoch)) {
         found->damaged++;
         return false;
     }
     if (step > kept.steps || (is_epoch && epoch > kept.epochs)) return false;
     if (is_epoch) return true;
-    if (found->step > 0 && step != found->step + 1) found->irregular = true;
+    if (step > found->step)
+        found->steps++;
+    else
+        found->irregular = true;
     found->step = step;
     return true;
 }
@@ -130,10 +174,7 @@ static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
 /* A last line without its end, which a kill leaves, does not count as damage. */
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
                                   history *past, found_lines *found) {
-    log_head head; /* written already */
-    if (size == 0) return P2P_OK;
-    P2P_TRY(read_head(bytes, size, path, &head));
-    for (const char *line = bytes + head.bytes, *end = bytes + size; line < end;) {
+    for (const char *line = bytes, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
@@ -149,15 +190,22 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
     return P2P_OK;
 }
 
+static bool is_whole(kept_part kept, const found_lines *found) {
+    return found->damaged == 0 && !found->irregular && missing_steps(kept, found) <= found->lost;
+}
+
 /* A log with damaged or missing lines does not prevent training: nothing is computed from it. Its bytes are
  * kept in a file of their own. */
 static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
                                const found_lines *found) {
-    if (size == 0 || (found->damaged == 0 && !found->irregular && found->step == kept.steps)) return P2P_OK;
-    const size_t room = strlen(path) + sizeof METRICS_DAMAGED;
-    char *copy = malloc(room);
-    if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(copy, room, "%s" METRICS_DAMAGED, path);
+    if (is_whole(kept, found)) return P2P_OK;
+    if (size == 0) {
+        p2p_warn("%s is absent or empty: the losses of the first %" PRId64 " steps are lost", path,
+                 kept.steps);
+        return P2P_OK;
+    }
+    char *copy;
+    P2P_TRY(sys_path_aside(&copy, path));
     p2p_status status = sys_file_write(copy, bytes, size);
     if (status == P2P_OK)
         p2p_warn(
@@ -167,19 +215,29 @@ static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t si
     return status;
 }
 
+/* Write the lines to keep. */
+static p2p_status write_kept(FILE *to, const char *bytes, size_t size, const char *run, kept_part kept,
+                             const char *path, history *past) {
+    found_lines found = {0};
+    log_head head;
+    P2P_TRY(read_head(bytes, size, path, &head));
+    found.damaged = owner_of(&head, run) == HEAD_DAMAGED;
+    P2P_TRY(write_run(to, run, path));
+    P2P_TRY(copy_kept_lines(bytes + head.bytes, size - head.bytes, to, kept, path, past, &found));
+    P2P_TRY(write_lost(to, kept, &found, path));
+    return keep_damaged(path, (const uint8_t *)bytes, size, kept, &found);
+}
+
 /* Write the log again, with the lines to keep. */
 static p2p_status trim(const char *path, const char *run, kept_part kept, history *past) {
     uint8_t *bytes;
     size_t size;
     P2P_TRY(read_log(path, &bytes, &size));
     p2p_atomic_file file = {0};
-    found_lines found = {0};
-    p2p_status status = check_run((const char *)bytes, size, run, path);
+    const char *text = bytes ? (const char *)bytes : "";
+    p2p_status status = check_run(text, size, run, path);
     if (status == P2P_OK) status = p2p_atomic_open(&file, path);
-    if (status == P2P_OK) status = write_run(file.stream, run, path);
-    if (status == P2P_OK)
-        status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, past, &found);
-    if (status == P2P_OK) status = keep_damaged(path, bytes, size, kept, &found);
+    if (status == P2P_OK) status = write_kept(file.stream, text, size, run, kept, path, past);
     free(bytes);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);

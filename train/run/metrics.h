@@ -52,9 +52,10 @@ typedef struct metrics_log metrics_log;
  * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
  * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
  * line, as older versions wrote it. If lines are not records, or steps are missing, the file is first copied
- * to one with the suffix METRICS_DAMAGED, with a warning. The lines that are kept, and those that are written
- * later, are added to `past`, which is borrowed; NULL: to none. */
-#define METRICS_DAMAGED ".damaged"
+ * to one with the suffix SYS_DAMAGED, with a warning, and a line has the number of missing steps, so that
+ * they are reported once. A first line that is absent or whose identity is damaged in a few digits is written
+ * again. The lines that are kept, and those that are written later, are added to `past`, which is borrowed;
+ * NULL: to none. */
 p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
                         int64_t keep_epochs, history *past);
 /* P2P_INPUT if the file exists and is the log of another training than `run`. */

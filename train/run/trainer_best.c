@@ -13,20 +13,22 @@ static const char *const best_names[] = {RUN_GENERATOR, RUN_DISCRIMINATOR, RUN_B
 enum { BEST_NAMES = sizeof best_names / sizeof best_names[0] };
 
 /* The epoch of a file of best/; 0 if there is none or it is damaged. */
-static p2p_status best_epoch_of(const trainer *t, const char *path, int64_t *epoch) {
+static p2p_status best_epoch_of(const trainer *t, const char *path, int64_t *epoch, bool *damaged) {
     model_file_identity model = {0};
     ownership owner;
     sys_path_kind kind;
     *epoch = 0;
+    *damaged = false;
     P2P_TRY(sys_path_kind_of(path, &kind));
     if (kind != SYS_PATH_FILE) return P2P_OK;
     const size_t length = strlen(path), name = sizeof RUN_BEST_NUMBERS - 1;
     if (strcmp(path + length - name, RUN_BEST_NUMBERS) == 0) {
         P2P_TRY(trainer_owner_of_numbers(t, path, epoch, &owner));
     } else {
-        P2P_TRY(trainer_owner_of_model(t, path, &model, &owner));
+        P2P_TRY(trainer_verify_model(t, path, &model, &owner));
         *epoch = model.epoch;
     }
+    *damaged = owner == OWNED_DAMAGED;
     if (owner != OWNED) *epoch = 0;
     return P2P_OK;
 }
@@ -45,12 +47,13 @@ static p2p_status restore_best_file(const trainer *t, const char *path, const ch
                                     int *removed) {
     const int64_t wanted = t->at.best_epoch;
     int64_t epoch, kept_epoch;
-    P2P_TRY(best_epoch_of(t, path, &epoch));
+    bool damaged, kept_damaged;
+    P2P_TRY(best_epoch_of(t, path, &epoch, &damaged));
     if (wanted > 0 && epoch == wanted) return P2P_OK;
-    P2P_TRY(best_epoch_of(t, kept, &kept_epoch));
+    P2P_TRY(best_epoch_of(t, kept, &kept_epoch, &kept_damaged));
     if (wanted > 0 && kept_epoch == wanted) return sys_file_rename(kept, path);
     *lacks = wanted > 0;
-    return drop(path, removed);
+    return damaged ? trainer_set_aside(path) : drop(path, removed);
 }
 
 /* Empty OUT/checkpoints/best. */
@@ -86,9 +89,9 @@ p2p_status trainer_restore_best(trainer *t, int *removed) {
     t->checkpoint_best = lacks ? 0 : t->at.best_epoch;
     if (lacks)
         fprintf(stderr,
-                "%s lacks models of epoch %" PRId64
+                "%s lacks files of epoch %" PRId64
                 ", whose validation L1 of %.4f is the smallest so far; a smaller "
-                "one writes them again\n",
+                "one writes all of them again\n",
                 t->paths.best, t->at.best_epoch, t->at.best_l1);
     return P2P_OK;
 }

@@ -67,11 +67,19 @@ static p2p_status fail_lost(const trainer *t) {
     return p2p_hint(P2P_IO, "leave the folder in its place while a training runs");
 }
 
+p2p_status trainer_check_links(const trainer_paths *paths) {
+    const char *const folders[] = {paths->kept_best, paths->samples, paths->epochs, paths->best,
+                                   paths->tensorboard}; /* the first is in `checkpoints` */
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        P2P_TRY(sys_folder_check_links(paths->folder, folders[i]));
+    return P2P_OK;
+}
+
 p2p_status trainer_follow_folder(trainer *t, bool *moved) {
     sys_lock_place place;
     P2P_TRY(find_folder(t, &place));
     *moved = place == SYS_LOCK_MOVED;
-    return place == SYS_LOCK_LOST ? fail_lost(t) : P2P_OK;
+    return place == SYS_LOCK_LOST ? fail_lost(t) : trainer_check_links(&t->paths);
 }
 
 /* Sets *found to the first of a training's names that exists; NULL if there is none. */
@@ -92,7 +100,7 @@ p2p_status trainer_follow_or_make_folder(trainer *t) {
     const char *found;
     sys_lock_place place;
     P2P_TRY(find_folder(t, &place));
-    if (place != SYS_LOCK_LOST) return P2P_OK;
+    if (place != SYS_LOCK_LOST) return trainer_check_links(&t->paths);
     sys_lock_release(t->lock);
     t->lock = NULL;
     P2P_TRY(sys_folder_make(t->paths.folder));

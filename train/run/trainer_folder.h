@@ -18,11 +18,14 @@ p2p_status trainer_lock(trainer *t);
 /* Call before files are written. If a person renamed the folder while the training ran, its files are written
  * where it is now, a line is printed on stderr, and *moved is true: nothing may be written into another
  * training's folder that took its place. P2P_IO if it was removed; P2P_USAGE if another process has taken its
- * lock, which a person removed. */
+ * lock, which a person removed. Fails as trainer_check_links. */
 p2p_status trainer_follow_folder(trainer *t, bool *moved);
 /* The same before the last checkpoint of a training that ends early. A removed folder is made again, unless
  * a training's files are at its path. */
 p2p_status trainer_follow_or_make_folder(trainer *t);
+
+/* P2P_USAGE if one of the folders in that of the training is another user's link. */
+p2p_status trainer_check_links(const trainer_paths *paths);
 
 /* P2P_USAGE if --out has any of the names that a training writes, or if another process has its lock. A new
  * training starts only where no file can be mixed with its own; other files may lie there. */
@@ -52,9 +55,19 @@ p2p_status trainer_hint_older(const trainer *t, p2p_status status);
 typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
 p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
                                   ownership *owner);
+/* The same after all of the file was read, so that damage of its tensors is found too. */
+p2p_status trainer_verify_model(const trainer *t, const char *path, model_file_identity *identity,
+                                ownership *owner);
+/* sys_file_set_aside with a warning, of a damaged file that the checkpoint can't restore. */
+p2p_status trainer_set_aside(const char *path);
 p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership *owner);
 /* *epoch is that of best.json; 0 if it is damaged. */
 p2p_status trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch, ownership *owner);
+
+/* Call handle(t, path) for each file of a folder whose name is `wanted`, until one fails. An absent folder
+ * has none. */
+p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted)(const char *),
+                             p2p_status (*handle)(const trainer *, const char *));
 
 /* P2P_INPUT, with the file's name, if a file under one of a training's names belongs to another training. */
 p2p_status trainer_check_owner(const trainer *t);

@@ -5,6 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "image/image.h"
+#include "report/event_file.h"
 #include "report/run_page.h"
 #include "use/run_files.h"
 
@@ -17,13 +18,31 @@ static ownership owner_of(const trainer *t, const char *run) {
     return strcmp(run, t->kept_run) == 0 ? OWNED : OWNED_BY_OTHERS;
 }
 
+/* `read` is the result of reading the identity. */
+static p2p_status owner_of_read(const trainer *t, p2p_status read, const model_file_identity *identity,
+                                ownership *owner) {
+    *owner = OWNED_DAMAGED;
+    if (read == P2P_INPUT) return P2P_OK;
+    P2P_TRY(read);
+    *owner = identity->foreign ? OWNED_BY_OTHERS : owner_of(t, identity->run);
+    return P2P_OK;
+}
+
 p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
                                   ownership *owner) {
-    *owner = OWNED_DAMAGED;
-    const p2p_status status = model_file_identify(path, identity);
-    if (status == P2P_INPUT) return P2P_OK;
-    P2P_TRY(status);
-    *owner = identity->foreign ? OWNED_BY_OTHERS : owner_of(t, identity->run);
+    return owner_of_read(t, model_file_identify(path, identity), identity, owner);
+}
+
+p2p_status trainer_verify_model(const trainer *t, const char *path, model_file_identity *identity,
+                                ownership *owner) {
+    return owner_of_read(t, model_file_verify(path, identity), identity, owner);
+}
+
+p2p_status trainer_set_aside(const char *path) {
+    char *aside;
+    P2P_TRY(sys_file_set_aside(&aside, path));
+    p2p_warn("%s is damaged and is now %s; it can't be written again", path, aside);
+    free(aside);
     return P2P_OK;
 }
 
@@ -74,9 +93,8 @@ static p2p_status check_sample(const trainer *t, const char *path) {
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
-/* Check the files of a folder whose names are `wanted`. */
-static p2p_status check_each(const trainer *t, const char *folder, bool (*wanted)(const char *),
-                             p2p_status (*check)(const trainer *, const char *)) {
+p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted)(const char *),
+                             p2p_status (*handle)(const trainer *, const char *)) {
     sys_names names;
     bool exists;
     P2P_TRY(sys_path_is_folder(folder, &exists));
@@ -85,7 +103,7 @@ static p2p_status check_each(const trainer *t, const char *folder, bool (*wanted
     for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
         char *path;
         status = sys_path_join(&path, folder, names.names[i]);
-        if (status == P2P_OK) status = check(t, path);
+        if (status == P2P_OK) status = handle(t, path);
         free(path);
     }
     sys_names_free(&names);
@@ -106,7 +124,20 @@ static p2p_status check_best_file(const trainer *t, const char *path) {
 static p2p_status check_report(const trainer *t, const char *path) {
     char run[PAGE_RUN_BYTES];
     const bool known = page_run(path, RUN_PAGE, run) == P2P_OK;
-    return known && owner_of(t, run) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+    return known && !run_page_is_of(run, t->kept_run) ? refuse(path) : P2P_OK;
+}
+
+/* Files of older versions, and those of a training without an identity, are not known. */
+static bool is_event_name(const char *name) {
+    const char *run;
+    return event_file_run(name, &run);
+}
+
+static p2p_status check_events(const trainer *t, const char *path) {
+    const char *run;
+    const bool other =
+        event_file_run(sys_base_name(path), &run) && strncmp(run, t->kept_run, MODEL_FILE_RUN_BYTES - 1) != 0;
+    return other ? refuse(path) : P2P_OK;
 }
 
 p2p_status trainer_check_owner(const trainer *t) {
@@ -115,8 +146,9 @@ p2p_status trainer_check_owner(const trainer *t) {
     P2P_TRY(check_model(t, paths->discriminator));
     P2P_TRY(metrics_check_run(paths->metrics, t->kept_run));
     P2P_TRY(check_report(t, paths->report));
-    P2P_TRY(check_each(t, paths->epochs, run_is_epoch_name, check_model));
-    P2P_TRY(check_each(t, paths->samples, run_is_sample_name, check_sample));
-    P2P_TRY(check_each(t, paths->best, run_is_best_name, check_best_file));
-    return check_each(t, paths->kept_best, run_is_best_name, check_best_file);
+    P2P_TRY(trainer_each_file(t, paths->epochs, run_is_epoch_name, check_model));
+    P2P_TRY(trainer_each_file(t, paths->samples, run_is_sample_name, check_sample));
+    P2P_TRY(trainer_each_file(t, paths->tensorboard, is_event_name, check_events));
+    P2P_TRY(trainer_each_file(t, paths->best, run_is_best_name, check_best_file));
+    return trainer_each_file(t, paths->kept_best, run_is_best_name, check_best_file);
 }

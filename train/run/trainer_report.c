@@ -13,7 +13,7 @@ static const double intervals[] = {[REPORT_LATER] = 60, [REPORT_SOON] = 5, [REPO
 static p2p_status make_page(const trainer *t, char **text, size_t *size) {
     run_shown run = {.name = t->all->out, .link = "", .config = t->config, .past = t->past};
     *text = NULL;
-    p2p_status status = run_shown_find_samples(&run, t->paths.samples);
+    p2p_status status = run_shown_find_samples(&run, t->paths.samples, NULL);
     if (status == P2P_OK) status = run_page_make(&run, 1, t->run[0] ? t->run : NULL, text, size);
     free(run.epochs);
     free(run.steps);

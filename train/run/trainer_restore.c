@@ -61,7 +61,7 @@ static p2p_status has_state(const trainer *t, const char *path, bool is_generato
     ownership owner;
     P2P_TRY(sys_path_exists(path, has));
     if (!*has) return P2P_OK;
-    P2P_TRY(trainer_owner_of_model(t, path, &found, &owner));
+    P2P_TRY(trainer_verify_model(t, path, &found, &owner));
     *has = owner == OWNED && found.is_generator == is_generator && found.step == t->at.step &&
            found.epoch == t->at.epoch;
     return P2P_OK;
@@ -76,15 +76,45 @@ static p2p_status restore_models(const trainer *t, changes *made) {
     return trainer_save_models(t);
 }
 
+/* ---- Damaged models of epochs -------------------------------------------------------------------------- */
+
+static p2p_status set_aside_if_damaged(const trainer *t, const char *path) {
+    model_file_identity found;
+    ownership owner;
+    P2P_TRY(trainer_verify_model(t, path, &found, &owner));
+    return owner == OWNED_DAMAGED ? trainer_set_aside(path) : P2P_OK;
+}
+
 /* ---- The whole folder ---------------------------------------------------------------------------------- */
 
 static void report_changes(const trainer *t, const changes *made) {
     if (made->models)
-        text_line(stderr, "%s and %s had another state than the checkpoint and were written again",
+        text_line(stderr,
+                  "%s or %s was absent, damaged or of another state than the checkpoint: both were written "
+                  "again",
                   t->paths.generator, RUN_DISCRIMINATOR);
     if (made->removed > 0)
         fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed,
                 t->at.step);
+}
+
+/* Name what an ended epoch has left at any settings and is not there: nothing can write it again. */
+static p2p_status report_absent(const trainer *t) {
+    char name[RUN_EPOCH_NAME_BYTES], *path;
+    bool exists;
+    if (t->at.epoch == 0) return P2P_OK;
+    run_epoch_sample_name(name, t->at.epoch);
+    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
+    p2p_status status = sys_path_exists(path, &exists);
+    if (status == P2P_OK && !exists)
+        text_line(stderr, "there is no %s, the picture of the last epoch; it can't be drawn again", path);
+    free(path);
+    if (status != P2P_OK || settings_given(t->all, "save-every") || t->at.epoch < t->all->save_every)
+        return status;
+    P2P_TRY(sys_path_is_folder(t->paths.epochs, &exists));
+    if (!exists)
+        text_line(stderr, "there is no %s: the models of epochs can't be written again", t->paths.epochs);
+    return P2P_OK;
 }
 
 p2p_status trainer_restore(trainer *t) {
@@ -95,9 +125,11 @@ p2p_status trainer_restore(trainer *t) {
     t->checkpoint_epoch = t->at.epoch;
     P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
     P2P_TRY(trainer_remove_old_epochs(t));
+    P2P_TRY(trainer_each_file(t, t->paths.epochs, run_is_epoch_name, set_aside_if_damaged));
     P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
     P2P_TRY(trainer_remove_old_samples(t));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
     report_changes(t, &made);
+    P2P_TRY(report_absent(t));
     return P2P_OK;
 }

@@ -118,6 +118,7 @@ p2p_status trainer_find_resume(trainer *t) {
     P2P_TRY(sys_path_is_folder(t->paths.folder, &exists));
     if (!exists) return nothing_to_resume(t);
     P2P_TRY(trainer_lock(t));
+    P2P_TRY(trainer_check_links(&t->paths));
     P2P_TRY(trainer_sweep(&t->paths));
     P2P_TRY(checkpoint_find_intact(t->paths.checkpoints, &t->resumed_from));
     P2P_TRY(t->resumed_from ? resume_from_checkpoint(t) : resume_from_config(t));

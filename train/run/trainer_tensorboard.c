@@ -19,7 +19,7 @@ static void check(trainer *t, p2p_status status) {
 
 static p2p_status open_file(trainer *t) {
     P2P_TRY(sys_folder_make_one(t->paths.tensorboard));
-    P2P_TRY(event_file_create(&t->events, t->paths.tensorboard, t->at.step + 1));
+    P2P_TRY(event_file_create(&t->events, t->paths.tensorboard, t->run, t->at.step + 1));
     P2P_TRY(event_file_settings(t->events, t->config, t->run));
     return event_file_flush(t->events);
 }

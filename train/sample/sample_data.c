@@ -2,10 +2,12 @@
  * and sample_render.c. */
 #include "sample_data.h"
 #include "host/sys.h"
+#include "p2p_file.h"
 #include "sample_render.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static p2p_status check_size(int size) {
     if (size >= SAMPLE_DATA_MIN_SIZE && size <= SAMPLE_DATA_MAX_SIZE) return P2P_OK;
@@ -25,52 +27,141 @@ p2p_status sample_data_pair(int size, uint64_t seed, uint64_t number, image *pai
     return sample_render_pair(&scene, size, pair);
 }
 
-static p2p_status draw_file(const char *folder, int64_t index, int size, uint64_t seed, uint64_t number) {
-    char name[32];
-    snprintf(name, sizeof name, "%05lld.jpg", (long long)index + 1);
+/* A set as it is asked for. */
+typedef struct {
+    const char *dir;
+    int64_t count;
+    int size;
+    uint64_t seed;
+} sample_set;
+
+/* In the order in which they are drawn: `train` is last, so a set that lacks none of its pictures is
+ * complete. */
+enum { VAL, TEST, TRAIN, SPLITS };
+static const char *const split_names[SPLITS] = {"val", "test", "train"};
+
+static int64_t split_count(const sample_set *set, int split) {
+    if (split == TRAIN) return set->count;
+    return set->count / 4 > 0 ? set->count / 4 : 1;
+}
+
+/* The number of a split's first pair. */
+static uint64_t split_first(const sample_set *set, int split) {
+    if (split == TRAIN) return 0;
+    return (uint64_t)(set->count + (split == TEST ? split_count(set, VAL) : 0));
+}
+
+static p2p_status draw_pair(const sample_set *set, int split, int64_t index, image *pair) {
+    return sample_data_pair(set->size, set->seed, split_first(set, split) + (uint64_t)index, pair);
+}
+
+enum { NAME_BYTES = 32 };
+static void name_pair(int64_t index, char name[NAME_BYTES]) {
+    snprintf(name, NAME_BYTES, "%05lld.jpg", (long long)index + 1);
+}
+
+/* ---- What is there ------------------------------------------------------------------------------------ */
+
+static p2p_status refuse(const char *path) {
+    return p2p_hint(p2p_fail(P2P_USAGE, "%s exists already", path),
+                    "remove it or name another folder: nothing is overwritten");
+}
+
+/* Which of the split's pairs has this name; -1: none. */
+static int64_t index_of(const sample_set *set, int split, const char *name) {
+    char own[NAME_BYTES];
+    const int64_t index = strtoll(name, NULL, 10) - 1;
+    if (index < 0 || index >= split_count(set, split)) return -1;
+    name_pair(index, own);
+    return strcmp(name, own) == 0 ? index : -1;
+}
+
+/* P2P_USAGE unless the file is what would be drawn in its place. */
+static p2p_status check_file(const sample_set *set, int split, const char *folder, const char *name) {
     char *path;
+    bool same = false;
+    const int64_t index = index_of(set, split, name);
     P2P_TRY(sys_path_join(&path, folder, name));
-    image pair;
-    p2p_status status = sample_data_pair(size, seed, number, &pair);
-    if (status == P2P_OK) status = image_save(path, &pair);
+    p2p_status status = P2P_OK;
+    if (index >= 0) {
+        image pair;
+        status = draw_pair(set, split, index, &pair);
+        if (status == P2P_OK) status = image_is_saved(path, &pair, &same);
+        image_free(&pair);
+    }
+    if (status == P2P_OK && !same) status = refuse(path);
+    free(path);
+    return status;
+}
+
+static bool is_any(const char *relative) {
+    (void)relative;
+    return true;
+}
+
+static p2p_status check_files(const sample_set *set, int split, const char *folder) {
+    sys_names names;
+    P2P_TRY(sys_folder_walk(&names, folder, is_any));
+    const bool complete = split == TRAIN && names.count > 0 && (int64_t)names.count >= set->count;
+    p2p_status status = complete ? refuse(folder) : P2P_OK;
+    for (size_t i = 0; i < names.count && status == P2P_OK; i++)
+        status = check_file(set, split, folder, names.names[i]);
+    sys_names_free(&names);
+    return status;
+}
+
+/* P2P_USAGE if the split has a file that an interrupted run of the same command did not draw, or is complete.
+ */
+static p2p_status check_split(const sample_set *set, int split) {
+    char *folder;
+    P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
+    sys_path_kind kind;
+    p2p_status status = sys_folder_check_links(set->dir, folder);
+    if (status == P2P_OK) status = sys_path_kind_of(folder, &kind);
+    if (status == P2P_OK && kind == SYS_PATH_FOLDER)
+        status = check_files(set, split, folder);
+    else if (status == P2P_OK && kind != SYS_PATH_ABSENT)
+        status = refuse(folder);
+    free(folder);
+    return status;
+}
+
+/* ---- Drawing ------------------------------------------------------------------------------------------ */
+
+/* Draw a pair, unless it is there. */
+static p2p_status draw_file(const sample_set *set, int split, const char *folder, int64_t index) {
+    char name[NAME_BYTES], *path;
+    bool exists;
+    image pair = {0};
+    name_pair(index, name);
+    P2P_TRY(sys_path_join(&path, folder, name));
+    p2p_status status = sys_path_exists(path, &exists);
+    if (status == P2P_OK && !exists) status = draw_pair(set, split, index, &pair);
+    if (status == P2P_OK && !exists) status = image_save(path, &pair);
     image_free(&pair);
     free(path);
     return status;
 }
 
-/* Write `count` pairs to DIR/SPLIT, with the numbers from `first` on. */
-static p2p_status draw_split(const char *dir, const char *split, int64_t count, int size, uint64_t seed,
-                             uint64_t first) {
+static p2p_status draw_split(const sample_set *set, int split) {
     char *folder;
-    P2P_TRY(sys_path_join(&folder, dir, split));
-    p2p_status status = sys_folder_make(folder);
-    for (int64_t i = 0; i < count && status == P2P_OK; i++)
-        status = draw_file(folder, i, size, seed, first + (uint64_t)i);
-    free(folder);
-    return status;
-}
-
-static p2p_status check_absent(const char *dir) {
-    char *folder;
-    P2P_TRY(sys_path_join(&folder, dir, "train"));
-    sys_path_kind kind;
-    p2p_status status = sys_path_kind_of(folder, &kind);
-    if (status == P2P_OK && kind != SYS_PATH_ABSENT)
-        status = p2p_hint(p2p_fail(P2P_USAGE, "%s exists already", folder),
-                          "remove it or name another folder: nothing is overwritten");
+    P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
+    p2p_status status = sys_folder_check_links(set->dir, folder);
+    if (status == P2P_OK) status = sys_folder_make(folder);
+    if (status == P2P_OK) status = p2p_atomic_sweep(folder);
+    for (int64_t i = 0; i < split_count(set, split) && status == P2P_OK; i++)
+        status = draw_file(set, split, folder, i);
     free(folder);
     return status;
 }
 
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed) {
+    const sample_set set = {.dir = dir, .count = count, .size = size, .seed = seed};
     if (count < 1 || count > SAMPLE_DATA_MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count,
                         SAMPLE_DATA_MAX_COUNT);
     P2P_TRY(check_size(size)); /* before anything is written */
-    P2P_TRY(check_absent(dir));
-    int64_t held_out = count / 4 > 0 ? count / 4 : 1;
-    uint64_t trained = (uint64_t)count;
-    P2P_TRY(draw_split(dir, "val", held_out, size, seed, trained));
-    P2P_TRY(draw_split(dir, "test", held_out, size, seed, trained + (uint64_t)held_out));
-    return draw_split(dir, "train", count, size, seed, 0);
+    for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(&set, split));
+    for (int split = 0; split < SPLITS; split++) P2P_TRY(draw_split(&set, split));
+    return P2P_OK;
 }

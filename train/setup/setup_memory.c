@@ -173,6 +173,8 @@ static void propose_pictures(const memory_search *search, char *text, size_t siz
              need.picture / UNIT + 1, gigabytes(&alone, &need));
 }
 
+static const char nothing_fits[] = "nothing smaller fits";
+
 /* What would fit, as a sentence. The message of an earlier failure is lost. */
 static void propose(const memory_search *search, char *text, size_t size) {
     char batch[80] = "", shape[120] = "";
@@ -193,7 +195,7 @@ static void propose(const memory_search *search, char *text, size_t size) {
     if (change == MEMORY_PICTURES && !batch[0]) propose_picture(search, shape, sizeof shape);
     snprintf(text, size, "%s%s%s", batch, batch[0] && shape[0] ? "; or " : "", shape);
     if (!text[0])
-        snprintf(text, size, "nothing smaller fits: free memory, or use %sanother device",
+        snprintf(text, size, "%s: free memory, or use %sanother device", nothing_fits,
                  change == MEMORY_OPTIONS ? "smaller networks (--ngf, --ndf) or " : "");
 }
 
@@ -246,14 +248,17 @@ static void describe_part(memory_search *search, p2p_status status, char *text, 
              status == P2P_OUT_OF_MEMORY ? p2p_message() : "the device can't address a part of it");
 }
 
+bool setup_memory_hopeless(const memory_fit *fit) {
+    return strncmp(fit->proposal, nothing_fits, sizeof nothing_fits - 1) == 0;
+}
+
 /* Propose what would fit after a shape that can't be planned. If nothing can, the failure is another one. */
 static p2p_status propose_instead(memory_search *search, p2p_status status, memory_fit *fit) {
     p2p_failure failure;
     describe_part(search, status, fit->text, sizeof fit->text);
     p2p_failure_take(&failure, status);
     propose(search, fit->proposal, sizeof fit->proposal);
-    const bool nothing = strncmp(fit->proposal, "nothing", strlen("nothing")) == 0;
-    return status == P2P_UNSUPPORTED && nothing ? p2p_failure_give(&failure) : P2P_OK;
+    return status == P2P_UNSUPPORTED && setup_memory_hopeless(fit) ? p2p_failure_give(&failure) : P2P_OK;
 }
 
 p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {

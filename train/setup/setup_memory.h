@@ -56,6 +56,9 @@ typedef struct {
  * `measure` for the question's own shape; P2P_OUT_OF_MEMORY of it means that the computation does not fit. */
 p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit);
 
+/* Whether the proposal of a computation that does not fit is that nothing smaller does. */
+bool setup_memory_hopeless(const memory_fit *fit);
+
 /* P2P_OUT_OF_MEMORY, with the text as message and the proposal as hint, if the computation does not fit. */
 p2p_status setup_memory_refuse(const memory_fit *fit);
 /* Both. */

@@ -47,22 +47,26 @@ static p2p_status check_one(const result_file *file, bool force) {
     return p2p_hint(P2P_USAGE, "--force overwrites");
 }
 
-p2p_status result_files_check(const result_file *files, size_t count, bool force) {
-    result_file *sorted = malloc((count + 1) * sizeof *sorted);
-    if (!sorted) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
-    if (count > 0) memcpy(sorted, files, count * sizeof *sorted);
-    p2p_status status = check_distinct(sorted, count);
-    free(sorted);
-    for (size_t i = 0; i < count && status == P2P_OK; i++) status = check_one(&files[i], force);
-    return status;
-}
-
 /* Whether both names are in one folder. */
 static bool same_folder(const char *a, const char *b) {
     const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
     const size_t length_a = slash_a ? (size_t)(slash_a - a) : 0,
                  length_b = slash_b ? (size_t)(slash_b - b) : 0;
     return length_a == length_b && strncmp(a, b, length_a) == 0;
+}
+
+p2p_status result_files_check(const char *out, const result_file *files, size_t count, bool force) {
+    result_file *sorted = malloc((count + 1) * sizeof *sorted);
+    if (!sorted) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
+    if (count > 0) memcpy(sorted, files, count * sizeof *sorted);
+    p2p_status status = check_distinct(sorted, count);
+    free(sorted);
+    for (size_t i = 0; i < count && status == P2P_OK; i++) {
+        if (i == 0 || !same_folder(files[i - 1].result, files[i].result))
+            status = result_folder_check(out, files[i].result);
+        if (status == P2P_OK) status = check_one(&files[i], force);
+    }
+    return status;
 }
 
 static p2p_status sweep_folder_of(const char *result) {
@@ -81,13 +85,28 @@ p2p_status result_files_sweep(const result_file *files, size_t count) {
     return P2P_OK;
 }
 
-p2p_status result_folder_make(const char *result) {
+typedef p2p_status folder_action(const char *out, const char *folder);
+
+/* Do it with the folder of the file `result`, unless that is the current one or the root. */
+static p2p_status with_folder(const char *out, const char *result, folder_action *act) {
     const char *slash = strrchr(result, '/');
     if (!slash || slash == result) return P2P_OK;
-    char *folder = strdup(result);
+    char *folder = strndup(result, (size_t)(slash - result));
     if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    folder[slash - result] = '\0';
-    p2p_status status = sys_folder_make(folder);
+    p2p_status status = act(out, folder);
     free(folder);
     return status;
+}
+
+static p2p_status make_folder(const char *out, const char *folder) {
+    P2P_TRY(sys_folder_check_links(out, folder));
+    return sys_folder_make(folder);
+}
+
+p2p_status result_folder_check(const char *out, const char *result) {
+    return with_folder(out, result, sys_folder_check_links);
+}
+
+p2p_status result_folder_make(const char *out, const char *result) {
+    return with_folder(out, result, make_folder);
 }

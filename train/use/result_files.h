@@ -18,15 +18,21 @@ typedef struct {
     const char *result;
 } result_file;
 
-/* P2P_USAGE if two results have the same name, if a result is its own source, or, without `force`, if a
- * result exists. The message names the files. */
-p2p_status result_files_check(const result_file *files, size_t count, bool force);
+/* P2P_USAGE if another user's link would lead a result elsewhere (result_folder_check), if two results have
+ * the same name, if a result is its own source, or, without `force`, if a result exists. The message names
+ * the files. */
+p2p_status result_files_check(const char *out, const result_file *files, size_t count, bool force);
 
 /* Remove the temporary files that killed commands left in the folders of the results. Fails as
  * p2p_atomic_sweep does; P2P_OUT_OF_MEMORY. */
 p2p_status result_files_sweep(const result_file *files, size_t count);
 
-/* Make the folder of the file `result`, and its missing parents. P2P_IO if it can't be made. */
-p2p_status result_folder_make(const char *result);
+/* Check the folders from `out`, which a person named, down to the file `result` in it: fails as
+ * sys_folder_check_links. */
+p2p_status result_folder_check(const char *out, const char *result);
+
+/* The same, then make the folder of the file, and its missing parents. P2P_IO if it can't be made. Call it
+ * before each file is written: links may have been made since the last check. */
+p2p_status result_folder_make(const char *out, const char *result);
 
 #endif

@@ -1,10 +1,6 @@
-/* The generator files in a run's folder, and the selection of one by --model and --epoch. They are written by
- * trainer_save.c.
- */
+/* The names of the files in a run's folder. They are written by train/run. */
 #ifndef P2P_RUN_FILES_H
 #define P2P_RUN_FILES_H
-
-#include "p2p_status.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,10 +38,10 @@ bool run_is_sample_name(const char *name);
 /* Whether a name is one of the folder RUN_BEST. */
 bool run_is_best_name(const char *name);
 
-/* Select a generator's file. If `model` is a file, it is `model`. If it is a run's folder, it is the
- * generator of `epoch`, or with epoch 0 the one with the most training steps. Files of another training than
- * the folder's are not selected, and reported on stderr. The caller frees *path. P2P_USAGE if an epoch is
- * given with a file, P2P_INPUT if there is no such generator; the message has the epochs that exist. */
-p2p_status run_find_generator(const char *model, int64_t epoch, char **path);
+/* "step-NNNNNNNNN.safetensors", the name of a checkpoint in the folder RUN_CHECKPOINTS. */
+void run_checkpoint_name(char name[RUN_EPOCH_NAME_BYTES], int64_t step);
+/* The step of such a name; -1 if it is another name. */
+int64_t run_step_of_checkpoint(const char *name);
+bool run_is_checkpoint_name(const char *name);
 
 #endif

@@ -137,6 +137,7 @@ static p2p_status list_pictures(const translator *t, translate_list *list) {
     p2p_status status = translate_places_open(&places, out);
     if (status == P2P_OK) status = add_arguments(t, list, &places);
     if (status == P2P_OK) status = check_places(list, &places);
+    list->nested = status == P2P_OK && translate_places_nested(&places);
     translate_places_close(&places);
     return status;
 }
@@ -151,7 +152,7 @@ static p2p_status check_results(const translator *t, const translate_list *list)
         files[i] = (result_file){list->jobs[i].source, list->jobs[i].result};
         status = image_save_check(list->jobs[i].result, t->format.target);
     }
-    if (status == P2P_OK) status = result_files_check(files, list->count, t->all->force);
+    if (status == P2P_OK) status = result_files_check(t->all->out, files, list->count, t->all->force);
     if (status == P2P_OK) status = result_files_sweep(files, list->count);
     free(files);
     return status;
@@ -209,6 +210,10 @@ static void free_job(translate_job *job) {
     free(job->result);
 }
 
+static p2p_status check_left(const translate_list *list) {
+    return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no usable picture is left");
+}
+
 static p2p_status measure_all(const translator *t, const picture_scale *scale, translate_list *list) {
     const size_t count = list->count;
     p2p_status status = P2P_OK;
@@ -229,12 +234,60 @@ static p2p_status measure_all(const translator *t, const picture_scale *scale, t
     return P2P_OK;
 }
 
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+static int64_t pixels_of(const translate_job *job) {
+    return (int64_t)job->width * job->height;
+}
+
+/* The index of the job with the most pixels. */
+static size_t largest_of(const translate_list *list) {
+    size_t largest = 0;
+    for (size_t i = 1; i < list->count; i++)
+        if (pixels_of(&list->jobs[i]) > pixels_of(&list->jobs[largest])) largest = i;
+    return largest;
+}
+
+static p2p_status refuse_large(const translate_job *job, const memory_fit *fit) {
+    if (setup_memory_hopeless(fit)) return setup_memory_refuse(fit);
+    p2p_fail(P2P_INPUT, "%s is too large: %s", job->source, fit->text);
+    return p2p_hint(P2P_INPUT, "%s; make the picture smaller, or leave it out with --on-bad-image skip",
+                    fit->proposal);
+}
+
+static void remove_job(translate_list *list, size_t index) {
+    free_job(&list->jobs[index]);
+    list->count--;
+    memmove(&list->jobs[index], &list->jobs[index + 1], (list->count - index) * sizeof *list->jobs);
+    list->skipped++;
+}
+
+/* Larger pictures need more, so once one fits the smaller ones do. */
+p2p_status translate_list_fit(translator *t, translate_list *list) {
+    memory_fit fit = {0};
+    int64_t pixels = 0; /* of `fit` */
+    while (list->count > 0 && !fit.fits) {
+        const size_t largest = largest_of(list);
+        const translate_job *job = &list->jobs[largest];
+        t->picture_bytes = job->reading_bytes;
+        if (pixels_of(job) != pixels) P2P_TRY(translator_fit_picture(t, job->width, job->height, &fit));
+        pixels = pixels_of(job);
+        if (fit.fits) break;
+        const p2p_status status = refuse_large(job, &fit);
+        if (!translate_skips(t, status)) return status;
+        remove_job(list, largest);
+    }
+    for (size_t i = 0; i < list->count; i++)
+        if (list->jobs[i].reading_bytes > t->picture_bytes) t->picture_bytes = list->jobs[i].reading_bytes;
+    return check_left(list);
+}
+
 p2p_status translate_list_make(const translator *t, const picture_scale *scale, translate_list *list) {
     *list = (translate_list){0};
     P2P_TRY(list_pictures(t, list));
     P2P_TRY(check_results(t, list));
     P2P_TRY(measure_all(t, scale, list));
-    return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no usable picture is left");
+    return check_left(list);
 }
 
 void translate_list_free(translate_list *list) {

@@ -20,6 +20,7 @@ typedef struct {
     translate_job *jobs;
     size_t count, capacity;
     size_t skipped; /* bad pictures that were omitted */
+    bool nested;    /* the folder of the results lies in a folder of pictures */
 } translate_list;
 
 /* Whether a picture that failed with `status` is omitted, according to --on-bad-image. Prints the thread's
@@ -31,6 +32,10 @@ bool translate_skips(const translator *t, p2p_status status);
  * P2P_INPUT, with the name in the message, for the first bad picture; with --on-bad-image skip bad pictures
  * are counted instead. Call translate_list_free() in any case. */
 p2p_status translate_list_make(const translator *t, const picture_scale *scale, translate_list *list);
+/* Check that each picture alone fits into memory. The devices must be open. P2P_INPUT, with the name in the
+ * message, for one that does not, or with --on-bad-image skip it is omitted; P2P_OUT_OF_MEMORY if none would,
+ * whatever its size. Sets t->picture_bytes to the most that reading one of the others takes. */
+p2p_status translate_list_fit(translator *t, translate_list *list);
 void translate_list_free(translate_list *list);
 
 #endif

@@ -81,6 +81,12 @@ p2p_status translate_places_add(translate_places *places, const char *folder, sy
     return status;
 }
 
+bool translate_places_nested(const translate_places *places) {
+    for (size_t i = 0; i < places->folders.count; i++)
+        if (is_below(places->out, places->folders.names[i])) return true;
+    return false;
+}
+
 /* ---- Results ------------------------------------------------------------------------------------------ */
 
 /* The pictures' real paths in byte order, and which picture each belongs to. */

@@ -25,6 +25,9 @@ void translate_places_close(translate_places *places);
 p2p_status translate_places_add(translate_places *places, const char *folder, sys_names *names,
                                 size_t *dropped);
 
+/* Whether the folder of the results lies in a folder that was added. */
+bool translate_places_nested(const translate_places *places);
+
 /* Two paths of a picture. */
 typedef struct {
     const char *source, *result;

@@ -2,7 +2,7 @@
 #include "translator.h"
 
 #include "host/sys.h"
-#include "run_files.h"
+#include "run_models.h"
 #include "setup/setup.h"
 
 #include <inttypes.h>
@@ -37,7 +37,7 @@ p2p_status translator_open(translator *t, const settings *all) {
     if (!all->model)
         return p2p_fail(P2P_USAGE,
                         "--model is missing: a trained generator.safetensors, or a training's folder");
-    P2P_TRY(run_find_generator(all->model, all->epoch, &t->path));
+    P2P_TRY(run_find_generator("model", all->model, all->epoch, &t->path));
     P2P_TRY(model_file_open(t->path, &t->file, &t->model, &t->info));
     t->format = evaluate_format(&t->model->config, &t->info);
     return check_mode(t);
@@ -114,15 +114,26 @@ static p2p_status measure_memory(void *context, const memory_shape *shape, memor
     return status;
 }
 
+static memory_question question_of(translator *t, const char *what, const memory_shape *shape) {
+    return (memory_question){.what = what,
+                             .devices = &t->devices,
+                             .shape = *shape,
+                             .change = t->change,
+                             .unit = translator_unit(t),
+                             .measure = measure_memory,
+                             .context = t};
+}
+
 p2p_status translator_check_memory(translator *t, int width, int height, int batch) {
-    const memory_question question = {.what = "this translation",
-                                      .devices = &t->devices,
-                                      .shape = {batch, width, height},
-                                      .change = t->change,
-                                      .unit = translator_unit(t),
-                                      .measure = measure_memory,
-                                      .context = t};
+    const memory_shape shape = {batch, width, height};
+    const memory_question question = question_of(t, "this translation", &shape);
     return setup_memory_check(&question);
+}
+
+p2p_status translator_fit_picture(translator *t, int width, int height, memory_fit *fit) {
+    const memory_shape shape = {1, width, height};
+    const memory_question question = question_of(t, "translating it", &shape);
+    return setup_memory_fit(&question, fit);
 }
 
 p2p_status translator_prepare(translator *t, int width, int height, int batch) {

@@ -55,6 +55,10 @@ int translator_unit(const translator *t);
  * memory than there is. The device must be open. Allocates nothing. */
 p2p_status translator_check_memory(translator *t, int width, int height, int batch);
 
+/* Whether a run of one picture of width x height fits, for a message about that picture. Fails as
+ * setup_memory_fit. */
+p2p_status translator_fit_picture(translator *t, int width, int height, memory_fit *fit);
+
 /* Prepare translator.evaluator for runs of `batch` pictures of width x height, according to --norm-stats and
  * --test-dropout, if they fit into memory. No effect if it is prepared for them already. */
 p2p_status translator_prepare(translator *t, int width, int height, int batch);

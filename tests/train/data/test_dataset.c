@@ -626,6 +626,7 @@ static void test_drawn_data_set(void **state) {
     assert_split(dir, "test", 2);
     assert_int_equal(sample_data_draw(dir, 9, 16, 1), P2P_USAGE);
     MESSAGE_HAS("train exists already");
+    REFUSED(sample_data_draw(dir, 9, 16, 2), P2P_USAGE, "exists already");
     const char *other = test_path(folder, "other");
     assert_int_equal(sample_data_draw(other, 0, 16, 1), P2P_USAGE);
     assert_int_equal(sample_data_draw(other, 1, 15, 1), P2P_USAGE);
@@ -633,6 +634,53 @@ static void test_drawn_data_set(void **state) {
     assert_int_equal(test_folder_entries(folder), 1); /* the refused calls have made nothing */
     test_file_write(test_path(folder, "file"), "x", 1);
     assert_int_equal(sample_data_draw(test_path(folder, "file/toys"), 1, 16, 1), P2P_IO);
+    test_folder_remove(folder);
+}
+
+static void assert_file(const char *path, const char *text) {
+    size_t size;
+    uint8_t *bytes = test_file_read(path, &size);
+    assert_int_equal(size, strlen(text));
+    assert_memory_equal(bytes, text, size);
+    free(bytes);
+}
+
+/* A person's pictures in any of the splits are neither overwritten nor mixed with drawn ones. */
+static void test_drawn_over_pictures(void **state) {
+    (void)state;
+    static const char *const taken[] = {"val/00001.jpg", "test/00001.jpg", "train/00009.jpg",
+                                        "val/mine.png",  "test/00003.jpg", "train/a/00001.jpg"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        char *folder = test_folder_make();
+        char *name = strdup(taken[i]);
+        for (char *slash = name; (slash = strchr(slash, '/')); *slash++ = '/') {
+            *slash = '\0';
+            test_folder_add(test_path(folder, name));
+        }
+        test_file_write(test_path(folder, name), "mine", 4);
+        REFUSED(sample_data_draw(folder, 9, 16, 1), P2P_USAGE, "exists already");
+        MESSAGE_HAS(name);
+        assert_file(test_path(folder, name), "mine");
+        assert_int_equal(test_folder_entries(folder), 1); /* nothing is drawn beside it */
+        free(name);
+        test_folder_remove(folder);
+    }
+}
+
+/* A set that was interrupted, as its missing pictures show, is completed. */
+static void test_drawn_again(void **state) {
+    (void)state;
+    static const char *const missing[] = {"train/00009.jpg", "train/00004.jpg", "test/00002.jpg"};
+    char *folder = test_folder_make();
+    OK(sample_data_draw(folder, 9, 16, 1));
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        assert_int_equal(remove(test_path(folder, missing[i])), 0);
+    test_file_write(test_path(folder, "train/.p2p-2147483647-0123456789abcdef.tmp"), "part", 4);
+    OK(sample_data_draw(folder, 9, 16, 1));
+    assert_split(folder, "train", 9);
+    assert_split(folder, "val", 2);
+    assert_split(folder, "test", 2);
+    assert_int_equal(test_folder_entries(test_path(folder, "train")), 9);
     test_folder_remove(folder);
 }
 
@@ -658,6 +706,8 @@ int main(void) {
         cmocka_unit_test(test_loader_refuses),
         cmocka_unit_test(test_drawn_pairs),
         cmocka_unit_test(test_drawn_data_set),
+        cmocka_unit_test(test_drawn_over_pictures),
+        cmocka_unit_test(test_drawn_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -358,6 +358,29 @@ static void test_paths_without_links(void **state) {
     REFUSED(sys_path_no_links(test_own_folder, "real/alias"), P2P_USAGE, "real/alias is a symbolic link");
 }
 
+static void test_links_to_folders(void **state) {
+    (void)state;
+    enum { NOBODY = 65534 };
+    test_folder_add(test_own_path("real"));
+    test_link_add(test_own_path("link"), "real");
+    test_link_add(test_own_path("real/again"), ".");
+    OK(sys_folder_check_links(test_own_folder, test_own_folder));
+    OK(sys_folder_check_links(test_own_folder, test_own_path("absent/below")));
+    OK(sys_folder_check_links(test_own_folder, test_own_path("link/again/x"))); /* this user's own */
+    if (lchown(test_own_path("link"), NOBODY, NOBODY) != 0) TEST_SKIP("links of another user: needs root");
+    REFUSED(sys_folder_check_links(test_own_folder, test_own_path("link")), P2P_USAGE,
+            "link is a symbolic link");
+    REFUSED(sys_folder_check_links(test_own_folder, test_own_path("link/again/x")), P2P_USAGE,
+            "number 65534");
+    OK(sys_folder_check_links(test_own_path("link"),
+                              test_own_path("link/again/x"))); /* the person named it */
+    assert_int_equal(lchown(test_own_path("real/again"), NOBODY, NOBODY), 0);
+    REFUSED(sys_folder_check_links(test_own_path("link"), test_own_path("link/again/x")), P2P_USAGE,
+            "link/again is a symbolic link");
+    REFUSED(sys_folder_check_links(test_own_path("real/"), test_own_path("real/again")), P2P_USAGE,
+            "real/again");
+}
+
 static void test_programs(void **state) {
     (void)state;
     int code = -1;
@@ -501,6 +524,7 @@ int main(void) {
         cmocka_unit_test(test_jobs_on_one_thread),
         cmocka_unit_test(test_jobs_on_two_threads),
         TEST_IN_FOLDER(test_paths_without_links),
+        TEST_IN_FOLDER(test_links_to_folders),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_terminal_and_clock),
         cmocka_unit_test(test_colours),

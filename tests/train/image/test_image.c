@@ -2,6 +2,7 @@
  * damaged files and absurd sizes, conversions and the grid. */
 #include "image/font.h"
 #include "image/image.h"
+#include "image/image_limits.h"
 #include "image/picture_grid.h"
 #include "support/test_bytes.h"
 #include "support/test_files.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -327,6 +329,41 @@ static void test_probe_beyond_long_headers(void **state) {
     free(longer);
     free(bytes);
     test_folder_remove(folder);
+}
+
+/* A file of 900 MB that begins with these bytes, which are freed, is refused with this message. */
+static void refused_large(const char *name, uint8_t *bytes, size_t size, const char *part) {
+    const char *path = test_own_path(name);
+    image_header header;
+    test_file_write(path, bytes, size);
+    free(bytes);
+    assert_int_equal(truncate(path, 900 << 20), 0);
+    REFUSED(probe(path, &header), P2P_INPUT, part);
+}
+
+/* What the first bytes show is decided by them, under a limit of memory that permits no more to be read. A
+ * header may be long, but not without end. */
+static void test_no_more_is_read_than_decides(void **state) {
+    (void)state;
+    static const char size_of[] = "40000 x 40000 pixels", long_text[] = "\x30\0\0\0tEXt"; /* 768 MB */
+    size_t size;
+    OK(image_limits_set(&(image_limits){(uint64_t)1 << 28, 100000}));
+    refused_large("text.jpg", (uint8_t *)strdup("hello, this is no picture"), 25, "neither a JPEG, PNG, BMP");
+    refused_large("a.png", png_claiming(40000, 40000, &size), 33, size_of); /* up to IHDR */
+    uint8_t *bytes = png_claiming(40000, 40000, &size);
+    memcpy(bytes + 33, long_text, 8);
+    refused_large("b.png", bytes, 41, size_of);
+    bytes = bmp_claiming(40000, 40000, &size);
+    memcpy(bytes + 14, "\0\0\0\x30", 4); /* a header of 768 MB */
+    refused_large("a.bmp", bytes, size, "an unknown kind of header");
+    bytes = gif_claiming(40000, 40000, &size);
+    refused_large("a.gif", bytes, size, size_of);
+    bytes = jpeg_claiming(40000, 40000, &size);
+    refused_large("a.jpg", bytes, size, size_of);
+    OK(image_limits_set(&(image_limits){(uint64_t)IMAGE_MAX_MEGAPIXELS << 20, UINT64_MAX}));
+    bytes = png_claiming(5, 5, &size);
+    memcpy(bytes + 33, long_text, 8);
+    refused_large("c.png", bytes, 41, "its header does not end within 64 MiB");
 }
 
 /* ---- Paths -------------------------------------------------------------------------------------------- */
@@ -724,6 +761,7 @@ int main(void) {
         cmocka_unit_test(test_promised_pixels_are_missing),
         cmocka_unit_test(test_endless_scans),
         cmocka_unit_test(test_probe_beyond_long_headers),
+        TEST_IN_FOLDER(test_no_more_is_read_than_decides),
         cmocka_unit_test(test_paths_that_hold_no_file),
         cmocka_unit_test(test_saving_png),
         cmocka_unit_test(test_saving_jpeg),

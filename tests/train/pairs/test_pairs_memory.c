@@ -97,7 +97,7 @@ static void check(const char *line) {
     measured made = measure(line, words);
     const long before = atomic_load(&held);
     atomic_store(&peak, before);
-    OK(pairs_task_run(&made.all, made.operation, &made.task));
+    OK(pairs_task_run(&made.all, made.operation, test_own_folder, &made.task));
     const long taken = atomic_load(&peak) - before;
     print_message("%s: %ld of %llu bytes\n", line, taken, (unsigned long long)made.task.bytes);
     assert_true(taken > WIDTH * HEIGHT / 4);
@@ -113,7 +113,8 @@ static void test_a_source_that_changes(void **state) {
     save("b.png", WIDTH, IMAGE_RGB8);
     measured made = measure("combine a.png b.png", words);
     save("b.png", WIDTH / 2, IMAGE_RGB8);
-    REFUSED(pairs_task_run(&made.all, made.operation, &made.task), P2P_INPUT, "b.png has changed");
+    REFUSED(pairs_task_run(&made.all, made.operation, test_own_folder, &made.task), P2P_INPUT,
+            "b.png has changed");
     measured_free(&made);
 }
 

@@ -103,7 +103,7 @@ static void write_file(const char *folder) {
     event_file *file;
     json_t *settings =
         json_pack("{s:i, s:s, s:b, s:n, s:{}}", "size", 64, "norm", "batch", "flip", 1, "none", "origin");
-    OK(event_file_create(&file, folder, 300));
+    OK(event_file_create(&file, folder, "0123456789abcdef0123456789abcdef", 300));
     OK(event_file_settings(file, settings, "name"));
     OK(event_file_scalars(file, 1234567, scalars, 3));
     OK(event_file_picture(file, 7, "samples", 300, 20, png, sizeof png));
@@ -167,11 +167,28 @@ static void test_names(void **state) {
     test_folder_remove(folder);
 }
 
+/* The identity in a name; names of other programs and of older versions have none. */
+static void test_identities(void **state) {
+    (void)state;
+    static const char *const others[] = {"events.out.tfevents.1700000000.0.p2p",
+                                         "events.out.tfevents.1700000000.host.123.0",
+                                         "events.out.tfevents.1.0.0123456789abcdef.p2p",
+                                         "events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.p2pp",
+                                         "events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.v2",
+                                         "x.events.out.tfevents.1.0.p2p",
+                                         ""};
+    const char *run;
+    assert_true(event_file_run("events.out.tfevents.1.0.0123456789abcdef0123456789abcdef.p2p", &run));
+    assert_memory_equal(run, "0123456789abcdef0123456789abcdef", 32);
+    for (int i = 0; i < 7; i++) assert_false(event_file_run(others[i], &run));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checksum),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_identities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  *   test_checkpoint [all]    all: every bit and every length; otherwise some of those of the header, whose
  *                            check takes longest
  */
+#include "host/sys.h"
 #include "models/safetensors_damage.h"
 #include "run/checkpoint.h"
 #include "support/test_files.h"
@@ -122,7 +123,7 @@ static void test_fallback(void **state) {
     expect_intact("step-000000009.safetensors", 0);
     damage("step-000000009.safetensors");
     expect_intact("step-000000005.safetensors", 2); /* the damage, and what follows */
-    assert_true(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+    assert_true(is_there("step-000000009.safetensors" SYS_DAMAGED));
     assert_false(is_there("step-000000009.safetensors"));
     expect_intact("step-000000005.safetensors", 0); /* the damaged one is not a checkpoint any more */
 }
@@ -169,7 +170,7 @@ static void test_not_readable(void **state) {
         MESSAGE_HAS("step-000000009.safetensors: Input/output error");
         assert_null(path);
         assert_true(is_there("step-000000009.safetensors"));
-        assert_false(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+        assert_false(is_there("step-000000009.safetensors" SYS_DAMAGED));
     }
     assert_true(failures > 3); /* the header's length, the header, and tensors */
     assert_non_null(strstr(path, "step-000000009.safetensors"));

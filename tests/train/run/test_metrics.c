@@ -202,7 +202,7 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
     assert_int_equal(test_folder_entries(folder), found ? 2 : 1);
     if (found) {
         size_t copied;
-        uint8_t *copy = test_file_read(test_path(folder, "metrics.jsonl" METRICS_DAMAGED), &copied);
+        uint8_t *copy = test_file_read(test_path(folder, "metrics.jsonl" SYS_DAMAGED), &copied);
         assert_int_equal(copied, size);
         assert_memory_equal(copy, bytes, size);
         free(copy);
@@ -212,16 +212,110 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
 }
 
 /* Damage of a line, of its end, of its step, to an earlier one and to a later one; a changed loss decides
- * nothing and is not found. */
+ * nothing and is not found. A line has the number of lost steps. */
 static void test_damage(void **state) {
     (void)state;
     expect_damage("\"event\":\"epoch", '"', 6, false);
-    expect_damage("{\"step\":2,\"epoch\"", ';', 5, true);
-    expect_damage("{\"step\":2,\"epoc", 'j', 5, true);
-    expect_damage("\"data_wait\":0.0}", '\v', 4, true); /* two lines become one */
-    expect_damage("{\"step\":", '3', 6, true);
+    expect_damage("{\"step\":2,\"epoch\"", ';', 6, true);
+    expect_damage("{\"step\":2,\"epoc", 'j', 6, true);
+    expect_damage("\"data_wait\":0.0}", '\v', 5, true); /* two lines become one */
+    expect_damage("{\"step\":", '3', 7, true);
     expect_damage("{\"step\":2,\"epoch\":1,\"d_loss\":0.0,\"d_real\":", '1', 6, false);
-    expect_damage("{\"step\":3,\"epoch\":2,\"d_loss\":0.0,\"d_real\":0.0,\"d_fake\":0.0", '7', 5, true);
+    expect_damage("{\"step\":3,\"epoch\":2,\"d_loss\":0.0,\"d_real\":0.0,\"d_fake\":0.0", '7', 6, true);
+}
+
+/* Opens the log in `folder`, of the training `run` with four steps and two epochs, and returns what it warned
+ * of. */
+static const char *warned_of(const char *folder, const char *run) {
+    static char text[512];
+    metrics_log *log;
+    memset(text, 0, sizeof text);
+    FILE *warnings = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(warnings);
+    p2p_warnings_to(warnings);
+    assert_int_equal(metrics_open(&log, log_path(folder), run, 4, 2, NULL), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    p2p_warnings_to(NULL);
+    fclose(warnings);
+    return text;
+}
+
+static void cut_lines(const char *folder, int first, int count) {
+    size_t size;
+    uint8_t *bytes = test_file_read(log_path(folder), &size);
+    char *from = (char *)bytes, *end = from + size;
+    for (; first > 0; first--) from = (char *)memchr(from, '\n', (size_t)(end - from)) + 1;
+    char *to = from;
+    for (; count > 0; count--) to = (char *)memchr(to, '\n', (size_t)(end - to)) + 1;
+    memmove(from, to, (size_t)(end - to));
+    test_file_write(log_path(folder), bytes, size - (size_t)(to - from));
+    free(bytes);
+}
+
+/* Lost lines are reported once, wherever they were, and the file as it was is kept. */
+static void test_lost_lines(void **state) {
+    (void)state;
+    static const int cuts[][3] = {
+        {0, 2, 1}, {0, 6, 1}, {1, 1, 1}, {3, 3, 1}, {5, 1, 0}}; /* the last: an epoch's */
+    for (int i = 0; i < 5; i++) {
+        char *folder = test_folder_make();
+        write_log(folder);
+        cut_lines(folder, cuts[i][0], cuts[i][1]);
+        assert_int_equal(strstr(warned_of(folder, ""), "lines are damaged or missing") != NULL, cuts[i][2]);
+        assert_string_equal(warned_of(folder, ""), "");
+        assert_int_equal(test_folder_entries(folder), 1 + cuts[i][2]);
+        test_folder_remove(folder);
+    }
+    for (int i = 0; i < 2; i++) {
+        char *folder = test_folder_make();
+        if (i > 0) test_file_write(log_path(folder), "", 0);
+        assert_non_null(
+            strstr(warned_of(folder, ""), "is absent or empty: the losses of the first 4 steps are lost"));
+        assert_string_equal(warned_of(folder, ""), "");
+        assert_int_equal(test_folder_entries(folder), 1);
+        test_folder_remove(folder);
+    }
+}
+
+/* A first line that is damaged or absent is written again. Another training's is refused, and so is a log of
+ * an older version, whose lines have no time. */
+static void test_damaged_identity(void **state) {
+    (void)state;
+    static const char run[] = "0123456789abcdef0123456789abcdef";
+    static const char *const firsts[] = {
+        "{\"event\":\"run\",\"run\":\"0123456789abcdef0123456789abcdee\"}\n",
+        "{\"event\":\"run\",\"run\":\"0123456789abcdef012345678yabcdef\"}\n",
+        "{\"event\":\"run\",\"run\":\"0123456789abcdef0123456789\"}\n",
+        "{\"event\":\"run\";\"run\":\"0123456789abcdef0123456789abcdef\"}\n",
+        "{\"event\":\"ruo\",\"run\":\"0123456789abcdef0123456789abcdef\"}\n",
+        "",
+    };
+    static const char other[] = "{\"event\":\"run\",\"run\":\"fedcba9876543210fedcba9876543210\"}\n";
+    size_t lines_size;
+    char *folder = test_folder_make(), text[4096];
+    write_log(folder);
+    uint8_t *lines = test_file_read(log_path(folder), &lines_size);
+    for (int i = 0; i < 6; i++) {
+        snprintf(text, sizeof text, "%s%.*s", firsts[i], (int)lines_size, (const char *)lines);
+        test_file_write(log_path(folder), text, strlen(text));
+        assert_int_equal(metrics_check_run(log_path(folder), run), P2P_OK);
+        if (!strstr(warned_of(folder, run), "damaged or missing")) fail_msg("not reported: %s", firsts[i]);
+        assert_string_equal(warned_of(folder, run), "");
+        json_t *line = line_of(folder, 0);
+        assert_string_equal(json_string_value(json_object_get(line, "run")), run);
+        json_decref(line);
+        line = line_of(folder, 1);
+        assert_int_equal(json_integer_value(json_object_get(line, "step")), 1);
+        json_decref(line);
+    }
+    snprintf(text, sizeof text, "%s%.*s", other, (int)lines_size, (const char *)lines);
+    test_file_write(log_path(folder), text, strlen(text));
+    assert_int_equal(metrics_check_run(log_path(folder), run), P2P_INPUT);
+    static const char older[] = "{\"step\":1,\"epoch\":1,\"d_loss\":0.5}\n";
+    test_file_write(log_path(folder), older, sizeof older - 1);
+    assert_int_equal(metrics_check_run(log_path(folder), run), P2P_INPUT);
+    free(lines);
+    test_folder_remove(folder);
 }
 
 int main(void) {
@@ -232,6 +326,8 @@ int main(void) {
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_lost_lines),
+        cmocka_unit_test(test_damaged_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
