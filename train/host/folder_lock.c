@@ -17,6 +17,9 @@ p2p_status folder_lock_take(sys_lock **lock, const char *folder) {
 
 p2p_status folder_lock_check(const char *folder) {
     char *path;
+    bool is_folder;
+    P2P_TRY(sys_path_is_folder(folder, &is_folder));
+    if (!is_folder) return P2P_OK;
     P2P_TRY(sys_path_join(&path, folder, FOLDER_LOCK));
     p2p_status status = sys_lock_check(path, folder);
     free(path);

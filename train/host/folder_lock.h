@@ -13,7 +13,8 @@
  * there until now. The caller releases *lock after its last file, with sys_lock_release. */
 p2p_status folder_lock_take(sys_lock **lock, const char *folder);
 
-/* P2P_OK if folder_lock_take would succeed now. Changes nothing; an absent folder is free. */
+/* P2P_OK if no command has the folder now, or there is none of this name. Fails as sys_path_is_folder and
+ * sys_lock_check do. Changes nothing. */
 p2p_status folder_lock_check(const char *folder);
 
 #endif
