@@ -5,6 +5,9 @@
 
 #include "../backend/p2p_status.h"
 
-#define p2p_fail(code, ...) ((void)p2p_fail(code, __VA_ARGS__), (code))
+#define p2p_fail(code, ...)             ((void)p2p_fail(code, __VA_ARGS__), (code))
+#define p2p_hint(code, ...)             ((void)p2p_hint(code, __VA_ARGS__), (code))
+#define p2p_failure_take(failure, code) (p2p_failure_take(failure, code), (void)((failure)->status = (code)))
+#define p2p_failure_give(failure)       (p2p_failure_give(failure), (failure)->status)
 
 #endif

@@ -101,7 +101,7 @@ static p2p_value decode(p2p_graph *graph, const nn_pass *pass, const generator *
  * producer of each half can write it in place. */
 p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator *g, p2p_value x) {
     const int depth = g->config.depth;
-    p2p_value encoded[GENERATOR_MAX_DEPTH];
+    p2p_value encoded[GENERATOR_MAX_DEPTH] = {0};
     for (int block = 0; block < depth; block++) {
         p2p_value from = block == 0 ? x : nn_leaky_relu(graph, pass, encoded[block - 1]);
         encoded[block] = nn_conv_apply(graph, pass, g->network, &g->encoder[block], from);

@@ -455,11 +455,12 @@ static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_proc
                         p2p_status status, bool by_others) {
     presence *mine = calloc(1, presence_bytes(count));
     char *all = malloc(presence_bytes(count) * (size_t)processes->size);
-    if (mine && status != P2P_OK) mine->failure = by_others ? FAILED_BY_OTHERS : FAILED;
-    if (mine && all)
+    if (mine && all) {
+        if (status != P2P_OK) mine->failure = by_others ? FAILED_BY_OTHERS : FAILED;
         status = exchange(devices, count, processes, status, mine, all);
-    else if (status == P2P_OK)
+    } else if (status == P2P_OK) {
         status = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    }
     free(mine);
     free(all);
     return status;

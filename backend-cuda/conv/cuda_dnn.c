@@ -160,7 +160,7 @@ static p2p_status set_operation(cuda_queue *queue, const p2p_op *conv, const kin
                                 const cuda_dnn_graph *g) {
     const bool adds = p2p_op_accumulates(conv, names->position[names->order[2] - 1]);
     const float alpha = 1, beta = adds ? 1 : 0;
-    const cudnnBackendDescriptor_t operation = g->operation;
+    cudnnBackendDescriptor_t operation = g->operation;
     P2P_TRY(cuda_dnn_set(queue, operation, names->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                          &g->convolution));
     for (int i = 0; i < CUDA_DNN_OPERANDS; i++)

@@ -178,14 +178,15 @@ static p2p_status get_configs(cuda_queue *queue, cudnnBackendDescriptor_t heuris
     if (count > MOST_ENGINES) count = MOST_ENGINES;
     cudnnBackendDescriptor_t *configs = calloc((size_t)count, sizeof *configs);
     list->engine = calloc((size_t)count, sizeof *list->engine);
-    p2p_status status =
-        configs && list->engine
-            ? create_all(queue, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, count, configs)
-            : cuda_host->fail(P2P_OUT_OF_MEMORY, "cuda: no host memory for a list of engines");
+    if (!configs || !list->engine) {
+        free(configs);
+        return cuda_host->fail(P2P_OUT_OF_MEMORY, "cuda: no host memory for a list of engines");
+    }
+    p2p_status status = create_all(queue, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, count, configs);
     if (status == P2P_OK)
         status = cuda_dnn_get(queue, heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                               count, &got, configs);
-    for (int64_t i = 0; configs && i < count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         if (status == P2P_OK && i < got)
             list->engine[i].config = configs[i];
         else

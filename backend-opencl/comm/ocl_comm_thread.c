@@ -13,7 +13,7 @@ static cl_int wait_for_contributions(const p2p_be_comm *comm, const ocl_comm_job
     *what = "a command before a collective";
     for (int r = 0; r < comm->count; r++) {
         *lane = r;
-        const cl_event after = job->parts[r].after;
+        cl_event after = job->parts[r].after;
         const cl_int code = after ? ocl_comm_wait(comm, r, after) : CL_SUCCESS;
         if (code != CL_SUCCESS) return code;
     }

@@ -180,7 +180,7 @@ static cl_int combine_staged(p2p_be_comm *comm, const ocl_comm_job *job, size_t 
         *what = "clEnqueueWriteBuffer";
         code = write_chunk(comm, job, bytes, c, lane);
     }
-    int other;
+    int other = *lane;
     const cl_int ended = end_reads(comm, read, &other), finished = finish_lanes(comm, &other);
     if (code != CL_SUCCESS) return code;
     *lane = other;

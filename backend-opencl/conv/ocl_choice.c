@@ -41,13 +41,17 @@ static bool grow(ocl_choices *choices) {
     return true;
 }
 
+/* A place for one more choice, or NULL without memory. */
+static ocl_known_choice *add(ocl_choices *choices) {
+    if (choices->count == choices->capacity && !grow(choices)) return NULL;
+    return &choices->known[choices->count++];
+}
+
 bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_algorithm *algorithm) {
     const p2p_op key = ocl_choice_key(op);
     ocl_known_choice *known = find(choices, &key);
-    if (!known) {
-        if (choices->count == choices->capacity && !grow(choices)) return false;
-        known = &choices->known[choices->count++];
-    }
+    if (!known) known = add(choices);
+    if (!known) return false;
     *known = (ocl_known_choice){key, *algorithm};
     return true;
 }

@@ -202,7 +202,7 @@ static void note_untested(ocl_conv_algorithms *algorithms, const ocl_plan *plan)
 static p2p_status add_algorithm(const ocl_target *target, const p2p_op *op,
                                 const ocl_conv_algorithm *algorithm, const ocl_plan *by_default,
                                 ocl_conv_algorithms *algorithms) {
-    ocl_plan plan;
+    ocl_plan plan = {0};
     if (algorithms->count == OCL_MOST_ALGORITHMS) return P2P_OK;
     const p2p_status status = ocl_conv_plan_algorithm(target, algorithm, op, &plan);
     if (status == P2P_OK && !same_plan(&plan, by_default)) {

@@ -410,7 +410,7 @@ static product product_of(const p2p_op *op) {
 
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const product p = product_of(op);
-    choice c = {.form = TILED};
+    choice c = {.form = TILED, .parts = 1};
     P2P_TRY(check(target, op, &p));
     P2P_TRY(choose(target, op, &p, &c));
     if (c.form == THIN) return plan_thin(target, op, &p, plan);

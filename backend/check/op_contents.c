@@ -140,7 +140,7 @@ static p2p_status draw_norm(op_rng *rng, const p2p_op *op, op_contents *contents
         int64_t c = op->t[0].c;
         draw_reals(rng, v[P2P_AT_norm_apply_running] + c, c, 0.5, 2); /* the variances */
     }
-    if (!apply) avoid_kinks(op, contents);
+    if (!apply && v[stats]) avoid_kinks(op, contents);
     return P2P_OK;
 }
 
@@ -240,7 +240,7 @@ static p2p_status draw_operand(op_rng *rng, const p2p_op *op, int operand, op_mo
     const p2p_tensor *t = &op->t[operand];
     if (t->type == P2P_TYPE_u32) return draw_step(rng, t, contents);
     int64_t count = p2p_tensor_elements(t);
-    double *values = malloc((size_t)count * sizeof *values);
+    double *values = calloc((size_t)count, sizeof *values);
     if (!values) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for contents");
     contents->values[operand] = values;
     if (mode == OP_EXACT) {

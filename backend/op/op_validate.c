@@ -161,12 +161,12 @@ static const struct {
  * number. */
 static const struct {
     p2p_field field;
-    double most;
     bool most_excluded;
+    double most;
 } real_limits[] = {
-    {P2P_FIELD_slope, HUGE_VAL, true}, {P2P_FIELD_slope2, HUGE_VAL, true}, {P2P_FIELD_eps, HUGE_VAL, true},
-    {P2P_FIELD_momentum, 1, false},    {P2P_FIELD_dropout, 1, true},       {P2P_FIELD_beta1, 1, true},
-    {P2P_FIELD_beta2, 1, true},
+    {P2P_FIELD_slope, true, HUGE_VAL}, {P2P_FIELD_slope2, true, HUGE_VAL}, {P2P_FIELD_eps, true, HUGE_VAL},
+    {P2P_FIELD_momentum, false, 1},    {P2P_FIELD_dropout, true, 1},       {P2P_FIELD_beta1, true, 1},
+    {P2P_FIELD_beta2, true, 1},
 };
 
 static p2p_status check_ranges(const p2p_op *op) {

@@ -21,7 +21,7 @@ static int rank_in(const fuse_list *list, int item) {
 
 static p2p_status add(fuse_list *list, int item) {
     const int rank = rank_in(list, item);
-    if (rank < list->count && list->items[rank] == item) return P2P_OK;
+    if (list->items && rank < list->count && list->items[rank] == item) return P2P_OK;
     int *items = ir_grow(list->items, list->count, &list->capacity, sizeof *items);
     if (!items) return plan_no_memory("the uses of a value");
     list->items = items;

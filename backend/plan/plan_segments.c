@@ -67,7 +67,7 @@ static p2p_status add_to_segments(plan_part *part, int *collectives, int s, int 
 
 p2p_status plan_find_segments(plan_part *part) {
     int needed = 0;
-    int *collectives = malloc(((size_t)part->step_count + 1) * sizeof *collectives);
+    int *collectives = calloc((size_t)part->step_count + 1, sizeof *collectives);
     if (!collectives) return plan_no_memory("a plan's segments");
     part->segment_count = part->collective_count = 0;
     p2p_status status = begin_segment(part, 0, 0);

@@ -40,7 +40,3 @@ p2p_status plan_check_fits(const plan_cut *cut, size_t bytes, const char *what) 
                     "%s needs %.1f MB in one piece; the largest piece that the device allows has %.1f MB",
                     what, (double)bytes / 1e6, (double)cut->chunk_bytes / 1e6);
 }
-
-p2p_status plan_no_memory(const char *what) {
-    return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for %s", what);
-}

@@ -64,6 +64,8 @@ size_t plan_fit(const plan_cut *cut, size_t from, size_t bytes);
 p2p_status plan_check_fits(const plan_cut *cut, size_t bytes, const char *what);
 size_t plan_round_up(size_t bytes, size_t alignment);
 /* Fails with P2P_OUT_OF_MEMORY: "no host memory for WHAT". */
-p2p_status plan_no_memory(const char *what);
+static inline p2p_status plan_no_memory(const char *what) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for %s", what);
+}
 
 #endif

@@ -220,7 +220,8 @@ static p2p_status read_mean(const p2p_session *session, const param_place *place
         status = read_statistics(session, place, r, raw, one);
         for (int64_t i = 0; status == P2P_OK && i < count; i++) difference[i] += one[i] - first[i];
     }
-    for (int64_t i = 0; i < count; i++) store(host, type, i, first[i] + difference[i] / session->world);
+    for (int64_t i = 0; status == P2P_OK && i < count; i++)
+        store(host, type, i, first[i] + difference[i] / session->world);
     free(difference);
     return status;
 }
@@ -378,8 +379,8 @@ static void draw_some(void *context, int index) {
         draw_resizing(d, first, end);
         return;
     }
+    double normal[2 * P2P_DRAW_PAIRS] = {0};
     for (int64_t e = first; e < end; e += 2 * P2P_DRAW_PAIRS) {
-        double normal[2 * P2P_DRAW_PAIRS];
         const int count = (int)smaller(2 * P2P_DRAW_PAIRS, end - e);
         p2p_draw_normals(&d->stream, (uint64_t)(d->first + e) / 2, (count + 1) / 2, normal);
         for (int i = 0; i < count; i++) d->host[e + i] = d->info->mean + d->info->stddev * normal[i];

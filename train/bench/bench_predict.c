@@ -159,9 +159,9 @@ static p2p_status measure_batches(const settings *all, int steps, bench_predicti
 p2p_status bench_predict(const settings *all, int steps, bench_prediction *prediction) {
     static const int64_t batches[PREDICT_BATCHES] = {1, 16, 64};
     const bool given = settings_given(all, "batch");
-    *prediction = (bench_prediction){.count = given ? 1 : PREDICT_BATCHES};
-    for (int i = 0; i < prediction->count; i++)
-        prediction->batches[i].batch = given ? all->batch : batches[i];
+    const int count = given ? 1 : PREDICT_BATCHES;
+    *prediction = (bench_prediction){.count = count};
+    for (int i = 0; i < count; i++) prediction->batches[i].batch = given ? all->batch : batches[i];
     for (int i = 0; i < PREDICT_COUNTS; i++) prediction->devices[i] = (int64_t)1 << i;
     return measure_batches(all, steps, prediction);
 }

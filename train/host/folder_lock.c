@@ -64,7 +64,9 @@ p2p_status folder_lock_take(sys_lock **lock, const char *folder) {
 }
 
 p2p_status folder_lock_check(const char *folder) {
-    P2P_TRY(check_one(folder, sys_lock_check));
+    bool is_folder;
+    P2P_TRY(sys_path_is_folder(folder, &is_folder));
+    if (is_folder) P2P_TRY(check_one(folder, sys_lock_check));
     return check_above(folder);
 }
 

@@ -47,11 +47,14 @@ static int listen_at(int family) {
 
 /* The port of a listening socket, in the network's order; 0 without a socket. */
 static in_port_t port_of(int opened) {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t size = sizeof address;
-    if (opened < 0 || getsockname(opened, (void *)&address, &size) != 0) return 0;
-    return address.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&address)->sin_port
-                                        : ((struct sockaddr_in6 *)(void *)&address)->sin6_port;
+    if (opened < 0 || getsockname(opened, &address.any, &size) != 0) return 0;
+    return address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port;
 }
 
 /* An interface's address with the port of its family; size 0 if it can't be reached there. */

@@ -116,6 +116,7 @@ static p2p_status inspect_more(const char *path, image_facts *facts, uint64_t to
 
 p2p_status image_inspect(const char *path, image_facts *facts) {
     uint64_t total = 0;
+    *facts = (image_facts){0};
     p2p_status status = inspect_beginning(path, PROBE_BYTES, facts, &total);
     if (status == P2P_INPUT && total > PROBE_BYTES) status = inspect_more(path, facts, total);
     P2P_TRY(status);

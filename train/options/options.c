@@ -345,7 +345,7 @@ void settings_print_options(unsigned command, FILE *stream) {
     for (int i = 0; i < option_row_count; i++) {
         const option_row *row = &option_rows[i];
         if (row->kind == KIND_HEADING) heading = row->name;
-        if (!(row->commands & command)) continue;
+        if (row->kind == KIND_HEADING || !(row->commands & command)) continue;
         if (heading) fprintf(stream, "%s:\n", heading);
         heading = NULL;
         print_option(row, command, stream);

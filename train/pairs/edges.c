@@ -229,7 +229,7 @@ static p2p_status allocate(edge_work *work, const gaussian *filter) {
                         work->height);
     float **const planes[PLANES] = {&work->rows, &work->smooth, &work->across, &work->down, &work->steepness};
     for (size_t i = 0; i < PLANES; i++) *planes[i] = work->planes + i * work->pixels;
-    work->queue = (int32_t *)work->rows;
+    work->queue = (void *)work->rows;
     return P2P_OK;
 }
 

@@ -155,7 +155,7 @@ static p2p_status load_and_judge(const dataset_paths *paths, pair_look *look) {
     image pictures[PAIR_SIDES] = {{0}};
     image_view sides[PAIR_SIDES];
     p2p_status status = P2P_OK;
-    for (int i = 0; i < look->files && status == P2P_OK; i++) {
+    for (int i = 0; i < PAIR_SIDES && names[i] && status == P2P_OK; i++) {
         status = image_load_inspected(names[i], &look->facts[i], &pictures[i]);
         if (status == P2P_OK) status = image_reformat(&pictures[i], IMAGE_RGB8);
     }
@@ -197,7 +197,7 @@ static uint64_t bytes_of(const pair_look *look) {
 static p2p_status look(const dataset_paths *paths, bool shape, pair_look *seen) {
     const char *const names[PAIR_SIDES] = {paths->a, paths->b};
     seen->files = paths->b ? 2 : 1;
-    for (int i = 0; i < seen->files; i++) {
+    for (int i = 0; i < PAIR_SIDES && names[i]; i++) {
         P2P_TRY(image_inspect(names[i], &seen->facts[i]));
         P2P_TRY(dataset_hash_file(names[i], seen->hashes[i]));
     }

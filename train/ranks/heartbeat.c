@@ -288,7 +288,7 @@ static size_t rest_of(peer *from, void **rest) {
 }
 
 static void take_message(peer *from) {
-    const int kind = from->kind;
+    const char kind = from->kind;
     from->kind = 0;
     if (kind == BEAT && beat.waits) heartbeat_waits_note(beat.waits, from->rank, &from->progress);
     if (kind == END) from->ended = true;

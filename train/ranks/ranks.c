@@ -263,10 +263,10 @@ static p2p_status read_limit(double *limit) {
 /* Sets *failed to the number of ranks that have failed, and *first to the first of them. */
 static p2p_status count_failures(const ranks *r, p2p_status status, int *failed, int *first) {
     const int32_t mine = status != P2P_OK;
+    *failed = *first = 0;
     int32_t *all = calloc((size_t)r->size, sizeof *all);
     if (!all) return no_memory();
     const p2p_status gathered = ranks_gather(r, &mine, sizeof mine, all);
-    *failed = *first = 0;
     for (int i = r->size - 1; i >= 0; i--) {
         *failed += all[i];
         if (all[i]) *first = i;
@@ -348,19 +348,27 @@ static p2p_status check_count(const ranks *r, const mpi_table *table, int starte
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);
 }
 
+static p2p_status find_place(ranks *r, const mpi_table *table, int started) {
+    P2P_TRY(ranks_mpi_start(table, r->limit, STARTS * r->limit));
+    const mpi_place *place = ranks_mpi_place();
+    r->rank = place->rank;
+    r->size = place->size;
+    r->local = place->local;
+    return check_count(r, table, started);
+}
+
 static p2p_status open_all(const mpi_table *table, int started, const ranks_work *work, ranks **opened) {
     double limit;
     P2P_TRY(read_limit(&limit)); /* before MPI starts, which then waits for all */
     ranks *r = calloc(1, sizeof *r);
     if (!r) return no_memory();
     r->limit = limit;
-    P2P_TRY(ranks_mpi_start(table, limit, STARTS * limit));
-    const mpi_place *place = ranks_mpi_place();
-    r->rank = place->rank;
-    r->size = place->size;
-    r->local = place->local;
-    P2P_TRY(check_count(r, table, started));
-    P2P_TRY(join(r, work));
+    const p2p_status found = find_place(r, table, started);
+    if (found != P2P_OK) {
+        free(r);
+        return found;
+    }
+    P2P_TRY(join(r, work)); /* what MPI's thread and that of heartbeats use stays */
     *opened = r;
     return P2P_OK;
 }

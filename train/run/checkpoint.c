@@ -231,7 +231,7 @@ p2p_status checkpoint_find(const char *folder, int newer, char **path) {
     *path = NULL;
     sys_names names;
     p2p_status status = list_checkpoints(&names, folder);
-    if (status == P2P_OK && names.count > (size_t)newer)
+    if (status == P2P_OK && newer >= 0 && (size_t)newer < names.count)
         status = sys_path_join(path, folder, names.names[names.count - 1 - (size_t)newer]);
     sys_names_free(&names);
     return status;

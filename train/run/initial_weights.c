@@ -24,7 +24,7 @@ static p2p_status note_direction(const char *option, const char *path, const cha
 /* Check weights that were found, and name the file in a folder. */
 static p2p_status check(const char *option, const char *given, const char *path, p2p_network *network,
                         const char *direction) {
-    if (!path) return P2P_OK;
+    if (!given || !path) return P2P_OK;
     if (strcmp(path, given) != 0) text_line(stderr, "--%s: %s", option, path);
     P2P_TRY(model_file_check(network, path));
     return note_direction(option, path, direction);

@@ -116,7 +116,7 @@ static p2p_status check_files(const sample_set *set, int split, const char *fold
 static p2p_status check_split(const sample_set *set, int split) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
-    sys_path_kind kind;
+    sys_path_kind kind = SYS_PATH_ABSENT;
     p2p_status status = sys_folder_check_links(set->dir, folder);
     if (status == P2P_OK) status = sys_path_kind_of(folder, &kind);
     if (status == P2P_OK && kind == SYS_PATH_FOLDER)

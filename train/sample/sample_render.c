@@ -270,7 +270,7 @@ static void draw_outlines(const uint8_t *marks, int size, image *pair) {
 p2p_status sample_render_pair(const sample_scene *scene, int size, image *pair) {
     P2P_TRY(image_create(pair, 2 * size, size, IMAGE_RGB8));
     size_t side = (size_t)size * RAYS;
-    sight *sights = malloc(side * side * sizeof *sights);
+    sight *sights = calloc(side * side, sizeof *sights);
     uint8_t *marks = malloc(side * side);
     p2p_status status = P2P_OK;
     if (sights == NULL || marks == NULL) {
