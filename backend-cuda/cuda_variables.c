@@ -6,7 +6,9 @@
 
 const p2p_variable cuda_variables[] = {
     {"P2P_CUDA_LIBRARY_PATH", "absolute paths of folders, separated by colons", "none",
-     "NVIDIA's libraries are looked for there first. Ignored in programs with raised privileges.", false},
+     "NVIDIA's libraries are looked for there first. Files that other users can replace are not used. "
+     "Ignored in programs with raised privileges.",
+     false},
     {"P2P_CUDA_TIMEOUT", "seconds, 0 or more", "120",
      "A device is lost if its work takes longer; 0 waits without limit. "
      "The option `--device-timeout` overrides it.",
@@ -15,6 +17,9 @@ const p2p_variable cuda_variables[] = {
      "NVIDIA's libraries are looked for in this environment of conda, too.", false},
     {"VIRTUAL_ENV", "a folder", "none",
      "NVIDIA's libraries are looked for in this environment of Python, too.", false},
+    {"CUDA_CACHE_PATH", "a folder", "`~/.nv/ComputeCache`",
+     "NVIDIA's driver keeps compiled kernels there. One that other users can write to is not used.", false},
+    {"CUDA_CACHE_DISABLE", "1", "none", "NVIDIA's driver keeps no compiled kernels.", false},
     {"CUDA_VISIBLE_DEVICES", "numbers or UUIDs, separated by commas", "all devices",
      "NVIDIA's driver lists these devices only, in this order.", false},
     {"CUDA_DEVICE_ORDER", "`PCI_BUS_ID`, `FASTEST_FIRST`", "by PCI address",

@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 12 };
+enum { P2P_BACKEND_ABI = 13 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -63,6 +63,11 @@ typedef struct {
     /* Records the files that the driver has stored there, with checksums, except those for whose names
      * `unfinished` returns true: temporary files. No effect without such a folder. */
     void (*driver_folder_record)(const char *driver, bool (*unfinished)(const char *name));
+    /* P2P_IO, with the reason, if a user other than this one and root can change a folder of which code is
+     * executed, or put another in its place (p2p_folder_check_private); the same for a file or folder that
+     * others have installed (p2p_path_check_private). */
+    p2p_status (*check_private_folder)(const char *path);
+    p2p_status (*check_private_path)(const char *path);
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. An object belongs to the device that created it. */

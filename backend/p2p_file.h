@@ -28,6 +28,9 @@ p2p_status p2p_atomic_open(p2p_atomic_file *file, const char *path);
  * reported here. If writing or renaming fails, the temporary file is removed and an existing file at `path`
  * is unchanged. */
 p2p_status p2p_atomic_commit(p2p_atomic_file *file);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if there is anything at `path` by now, written by
+ * another process for example. */
+p2p_status p2p_atomic_commit_new(p2p_atomic_file *file);
 /* Closes and removes the temporary file. No effect on a file that is not open. */
 void p2p_atomic_abandon(p2p_atomic_file *file);
 
@@ -54,8 +57,14 @@ void p2p_folder_anchor_end(int folder);
  * the part below it, or AT_FDCWD. */
 int p2p_folder_base(const char **path);
 
-/* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
+/* P2P_IO if anyone but this user and root can write to the folder, or can put another folder in its place: a
+ * folder above it belongs to another user, or can be written by others and has no sticky bit. Folders above
+ * may be written by a group whose number is their owner's. An absent folder is allowed if those above are. */
 p2p_status p2p_folder_check_private(const char *path);
+
+/* P2P_IO if another user can replace the file, or what is in the folder: the rule for folders above, applied
+ * to the path itself too. For files that others have installed, such as libraries. */
+p2p_status p2p_path_check_private(const char *path);
 
 /* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that no user but
  * this one and root owns and can write to. `path` is for the message. */

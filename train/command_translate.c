@@ -117,7 +117,7 @@ static p2p_status save_result(translation *run, int index) {
     if (run->t->all->keep_size)
         P2P_TRY(resize_in_place(result, job->picture_width, job->picture_height, run->scale->filter));
     P2P_TRY(result_folder_make(run->t->all->out, job->result));
-    P2P_TRY(image_save(job->result, result));
+    P2P_TRY(result_save(job->result, result, run->t->all->force));
     text_line(stdout, "%s", job->result);
     return P2P_OK;
 }

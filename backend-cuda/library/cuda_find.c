@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* secure_getenv, dladdr, dlinfo */
 #include "cuda_find.h"
 
+#include "cuda_error.h"
+
 #include <dlfcn.h>
 #include <glob.h>
 #include <link.h>
@@ -63,11 +65,21 @@ static void note_reason(cuda_file *file, const char *reason) {
     if (!file->why[0]) snprintf(file->why, sizeof file->why, "%.*s", (int)sizeof file->why - 1, reason);
 }
 
-/* A file that exists and can't be opened is noted, and the search continues. */
-static bool try_folder(const char *folder, size_t length, const char *name, cuda_file *file) {
+/* A library is code of this process. */
+static bool is_private(const char *path, cuda_file *file) {
+    if (cuda_host->check_private_path(path) == P2P_OK) return true;
+    note_reason(file, cuda_host->message());
+    cuda_host->warn("cuda: %s", cuda_host->message());
+    return false;
+}
+
+/* A file that exists and can't be opened is noted, and the search continues. `named`: a variable names the
+ * folder, so it may be anybody's. */
+static bool try_folder(const char *folder, size_t length, const char *name, bool named, cuda_file *file) {
     char path[CUDA_PATH_BYTES];
     const int written = snprintf(path, sizeof path, "%.*s/%s", (int)length, folder, name);
     if (written < 0 || (size_t)written >= sizeof path || access(path, F_OK) != 0) return false;
+    if (named && !is_private(path, file)) return false;
     if (open_file(path, file)) return true;
     const char *reason = dlerror();
     note_reason(file, reason ? reason : path);
@@ -78,7 +90,7 @@ static bool try_folder(const char *folder, size_t length, const char *name, cuda
 static bool try_list(const char *list, const char *name, cuda_file *file) {
     while (list && *list) {
         const size_t length = strcspn(list, ":");
-        if (list[0] == '/' && try_folder(list, length, name, file)) return true;
+        if (list[0] == '/' && try_folder(list, length, name, true, file)) return true;
         list += length + (list[length] == ':');
     }
     return false;
@@ -97,15 +109,15 @@ static bool try_module_folder(const char *name, cuda_file *file) {
     Dl_info info;
     if (!dladdr(own_variable, &info) || !info.dli_fname) return false;
     const char *slash = strrchr(info.dli_fname, '/');
-    return slash && try_folder(info.dli_fname, (size_t)(slash - info.dli_fname), name, file);
+    return slash && try_folder(info.dli_fname, (size_t)(slash - info.dli_fname), name, false, file);
 }
 
-static bool try_pattern(const char *pattern, const char *name, cuda_file *file) {
+static bool try_pattern(const char *pattern, const char *name, bool named, cuda_file *file) {
     glob_t found = {0};
     bool opened = false;
     if (glob(pattern, GLOB_ONLYDIR, NULL, &found) == 0)
         for (size_t i = found.gl_pathc; i-- > 0 && !opened;)
-            opened = try_folder(found.gl_pathv[i], strlen(found.gl_pathv[i]), name, file);
+            opened = try_folder(found.gl_pathv[i], strlen(found.gl_pathv[i]), name, named, file);
     globfree(&found);
     return opened;
 }
@@ -128,7 +140,7 @@ static bool try_place(int place, const char *name, cuda_file *file) {
         if (!value || value[0] != '/' || !escape(folder, sizeof folder, value)) return false;
     }
     snprintf(pattern, sizeof pattern, "%s%s", folder, places[place].pattern);
-    return try_pattern(pattern, name, file);
+    return try_pattern(pattern, name, places[place].variable != NULL, file);
 }
 
 /* Whether no other folders than the user's are looked in. */

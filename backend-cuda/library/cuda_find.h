@@ -4,8 +4,10 @@
  * active environments of conda and Python (CONDA_PREFIX, VIRTUAL_ENV); NVIDIA's, Debian's and Ubuntu's
  * folders; the packages of the user's and the system's Pythons (site-packages/nvidia/X/lib). With
  * P2P_CUDA_LIBRARY_ONLY the first of these is the only one. Variables are
- * ignored in programs with raised privileges. Nothing is ever closed: libraries unload after the program's
- * end in an order of the linker, and one that is unloaded before its users can hang the process.
+ * ignored in programs with raised privileges. In the folders of variables, a file that other users can
+ * replace (check_private_path of p2p_host) is not opened, with a warning. Nothing is ever closed: libraries
+ * unload after the program's end in an order of the linker, and one that is unloaded before its users can
+ * hang the process.
  */
 #ifndef CUDA_FIND_H
 #define CUDA_FIND_H
@@ -18,7 +20,7 @@ enum { CUDA_PATH_BYTES = 4096 };
 typedef struct {
     void *handle;               /* for dlsym; NULL: not opened */
     char path[CUDA_PATH_BYTES]; /* its file */
-    char why[512]; /* not opened: the linker's reason of the file that exists; "": no file was found */
+    char why[512];              /* not opened: why the file that exists is not used; "": no file was found */
 } cuda_file;
 
 /* Opens `name`, for example "libcudnn.so.9", from the first place that has it. False if there is none that

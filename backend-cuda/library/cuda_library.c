@@ -1,6 +1,7 @@
 /* Opening NVIDIA's libraries, and their functions. See cuda_library.h. */
 #include "cuda_library.h"
 
+#include "cuda_cache.h"
 #include "cuda_find.h"
 
 #include <ctype.h>
@@ -189,7 +190,10 @@ static p2p_status fail_init(CUresult code, p2p_obstacle *obstacle) {
 }
 
 p2p_status cuda_driver_load(p2p_obstacle *obstacle) {
-    if (!driver.good) P2P_TRY(open_driver(obstacle));
+    if (!driver.good) {
+        P2P_TRY(open_driver(obstacle));
+        cuda_cache_check();
+    }
     const CUresult code = cuda_driver.cuInit(0);
     return code == CUDA_SUCCESS ? P2P_OK : fail_init(code, obstacle);
 }

@@ -80,21 +80,12 @@ static bool try_folder(const char *path) {
     return usable;
 }
 
-/* Whether no user but this one and root can change the folder, or what is in its place if it does not exist
- * yet. */
-static bool is_private(const char *path) {
-    struct stat about;
-    if (stat(path, &about) != 0) return errno == ENOENT;
-    return (about.st_uid == geteuid() || about.st_uid == 0) && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 /* Whether PoCL can use the folder: pocl.folder. *usable: whether it could be written. */
 static bool check_folder(bool *usable) {
     *usable = try_folder(pocl.folder);
-    if (*usable && is_private(pocl.folder)) return true;
+    if (*usable && ocl_host->check_private_folder(pocl.folder) == P2P_OK) return true;
     if (*usable)
-        snprintf(pocl.reason, sizeof pocl.reason,
-                 "its cache folder %s is not safe: other users can write to it", pocl.folder);
+        snprintf(pocl.reason, sizeof pocl.reason, "its cache: %s", ocl_host->message());
     else
         snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s can't be written: %s", pocl.folder,
                  strerror(errno));
@@ -226,8 +217,7 @@ void ocl_pocl_found(void) {
     if (pocl.warned) return;
     pocl.warned = true;
     if (pocl.refused[0])
-        ocl_host->warn("PoCL: %s; %s is used in place of POCL_CACHE_DIR (chmod go-w makes it safe)",
-                       pocl.refused, pocl.folder);
+        ocl_host->warn("PoCL: %s; %s is used in place of POCL_CACHE_DIR", pocl.refused, pocl.folder);
     if (pocl.temporary[0])
         ocl_host->warn(
             "PoCL: %s; kernels are compiled again at every start; the option --cache DIR keeps them",

@@ -8,6 +8,7 @@
 #include "host/cache.h"
 #include "host/cache_driver.h"
 #include "host/log.h"
+#include "p2p_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ const p2p_host *p2p_host_services(void) {
         .cache_put = p2p_cache_put,
         .driver_folder = p2p_driver_folder,
         .driver_folder_record = p2p_driver_folder_record,
+        .check_private_folder = p2p_folder_check_private,
+        .check_private_path = p2p_path_check_private,
     };
     return &services;
 }

@@ -5,6 +5,7 @@
  * system's limits. The writer holds a lock on it (flock) until it has been renamed: a temporary file that is
  * not locked was left by a killed process, on whatever machine that ran.
  */
+#define _GNU_SOURCE /* renameat2 */
 #include "p2p_file.h"
 
 #include <dirent.h>
@@ -227,12 +228,31 @@ static p2p_status flush_folder(const p2p_atomic_file *file) {
     return p2p_fail(P2P_IO, "can't flush the folder of %s: %s", file->path, strerror(errno));
 }
 
+typedef int renaming(int folder, const char *from, const char *to);
+
+static int replace(int folder, const char *from, const char *to) {
+    return renameat(folder, from, folder, to);
+}
+
+/* Fails with EEXIST if there is anything at `to`. File systems that can't rename so, such as NFS, can make a
+ * second name, and those that have one name per file, such as FAT, are left with looking first. */
+static int rename_to_new(int folder, const char *from, const char *to) {
+    struct stat about;
+    if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (linkat(folder, from, folder, to, 0) == 0) return unlinkat(folder, from, 0);
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) return -1;
+    if (fstatat(folder, to, &about, AT_SYMLINK_NOFOLLOW) == 0) return errno = EEXIST, -1;
+    return errno == ENOENT ? replace(folder, from, to) : -1;
+}
+
 /* The stream is closed after the rename, because closing it releases the lock. Closing cannot lose bytes that
  * fsync has written. */
-p2p_status p2p_atomic_commit(p2p_atomic_file *file) {
+static p2p_status commit(p2p_atomic_file *file, renaming *rename_file) {
     p2p_status status = flush(file);
-    if (status == P2P_OK && renameat(file->folder, file->temporary, file->folder, base_name(file->path)) != 0)
-        status = fail_writing(file->path, errno);
+    if (status == P2P_OK && rename_file(file->folder, file->temporary, base_name(file->path)) != 0)
+        status = errno == EEXIST ? p2p_fail(P2P_USAGE, "%s exists already", file->path)
+                                 : fail_writing(file->path, errno);
     if (status != P2P_OK) {
         p2p_atomic_abandon(file);
         return status;
@@ -241,6 +261,14 @@ p2p_status p2p_atomic_commit(p2p_atomic_file *file) {
     fclose(file->stream);
     reset(file);
     return status;
+}
+
+p2p_status p2p_atomic_commit(p2p_atomic_file *file) {
+    return commit(file, replace);
+}
+
+p2p_status p2p_atomic_commit_new(p2p_atomic_file *file) {
+    return commit(file, rename_to_new);
 }
 
 void p2p_atomic_abandon(p2p_atomic_file *file) {

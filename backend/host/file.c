@@ -1,6 +1,9 @@
-/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c. For a port see
+/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c, paths that only
+ * this user may change in private.c. For a port see
  * train/host/sys.h. */
 #include "p2p_file.h"
+
+#include "private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,13 +49,6 @@ static int open_at_base(const char *path, int flags) {
     return openat(base, path, flags, 0666);
 }
 
-/* Why a user other than this one and root can change the file; NULL if none can. */
-static const char *others_reason(const struct stat *about) {
-    if (about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
-    return about->st_mode & (S_IWGRP | S_IWOTH) ? "other users can write to it (chmod go-w changes that)"
-                                                : NULL;
-}
-
 static const char *kind_refused(const struct stat *about) {
     if (S_ISREG(about->st_mode)) return NULL;
     return S_ISDIR(about->st_mode) ? "it is a folder" : "it is not a file";
@@ -77,7 +73,7 @@ static p2p_status open_to_read(const char *path, int flags, bool private, FILE *
     if (descriptor < 0) return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(errno));
     struct stat about;
     const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : kind_refused(&about);
-    if (!reason && private) reason = others_reason(&about);
+    if (!reason && private) reason = p2p_others_reason(&about);
     P2P_TRY(make_stream(descriptor, "rb", reason, P2P_UNREADABLE, "read", path, stream));
     *size = (uint64_t)about.st_size;
     return P2P_OK;
@@ -104,21 +100,10 @@ p2p_status p2p_file_append(const char *path, FILE **stream) {
     return make_stream(descriptor, "ab", reason, P2P_IO, "write", path, stream);
 }
 
-p2p_status p2p_folder_check_private(const char *path) {
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? P2P_OK
-                   : p2p_fail(P2P_IO, "can't use the folder %s: %s", path, strerror(errno));
-    if (!S_ISDIR(about.st_mode)) return p2p_fail(P2P_IO, "can't use the folder %s: it is not a folder", path);
-    const char *reason = others_reason(&about);
-    return reason ? p2p_fail(P2P_IO, "the folder %s is not used, because %s", path, reason) : P2P_OK;
-}
-
 p2p_status p2p_descriptor_check_private(int descriptor, const char *path) {
     struct stat about;
     const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : NULL;
     if (!reason && !S_ISDIR(about.st_mode)) reason = kind_refused(&about);
-    if (!reason) reason = others_reason(&about);
+    if (!reason) reason = p2p_others_reason(&about);
     return reason ? p2p_fail(P2P_INPUT, "%s: %s", path, reason) : P2P_OK;
 }

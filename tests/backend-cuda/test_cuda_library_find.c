@@ -2,6 +2,7 @@
  *
  *   test_cuda_library_find LIBRARY      any shared object
  */
+#include "library/cuda_error.h"
 #include "library/cuda_find.h"
 
 #include <setjmp.h>
@@ -10,12 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <glob.h>
 
+#include "device/device.h"
 #include "support/test_files.h"
+#include "support/test_skip.h"
+
+const p2p_host *cuda_host; /* of the module */
 
 static const char *library; /* the file that stands for all */
 static const char *folder;  /* everything is below it */
@@ -173,6 +179,49 @@ static void damaged_files(void **state) {
     expect_found("good");
 }
 
+static void expect_refused(const char *path, mode_t permissions, mode_t before) {
+    char changed[1024];
+    snprintf(changed, sizeof changed, "%s/%s", folder, path);
+    assert_int_equal(chmod(changed, permissions), 0);
+    expect_missing("other users can write to it");
+    assert_int_equal(chmod(changed, before), 0);
+}
+
+/* A library, its folder, and one above are changed by this user and root only; a later place still counts. */
+static void what_others_can_replace(void **state) {
+    (void)state;
+    char changed[1024];
+    forget();
+    put("above/mine");
+    set("P2P_CUDA_LIBRARY_PATH", "above/mine");
+    expect_found("above/mine");
+    expect_refused("above/mine/libp2p_test.so.9", 0757, 0755);
+    expect_refused("above/mine", 0757, 0755);
+    expect_refused("above", 0757, 0755);
+    snprintf(changed, sizeof changed, "%s/above", folder);
+    assert_int_equal(chmod(changed, 01757), 0); /* as /tmp is */
+    expect_found("above/mine");
+    put("place/lib");
+    set("CONDA_PREFIX", "place");
+    assert_int_equal(chmod(changed, 0757), 0);
+    expect_found("place/lib");
+    expect_refused("place/lib", 0757, 0755);
+    assert_int_equal(chmod(changed, 0755), 0);
+}
+
+static void what_others_own(void **state) {
+    (void)state;
+    char changed[1024];
+    forget();
+    put("given/mine");
+    set("P2P_CUDA_LIBRARY_PATH", "given/mine");
+    snprintf(changed, sizeof changed, "%s/given", folder);
+    if (chown(changed, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give folders away");
+    expect_missing("it belongs to another user");
+    assert_int_equal(chown(changed, geteuid(), (gid_t)-1), 0);
+    expect_found("given/mine");
+}
+
 static int make_folder(void **state) {
     const int status = test_own_folder_make(state);
     folder = test_own_folder;
@@ -187,8 +236,11 @@ int main(int count, char **arguments) {
         cmocka_unit_test(folder_of_the_module),
         cmocka_unit_test(folders_by_pattern),
         cmocka_unit_test(damaged_files),
+        cmocka_unit_test(what_others_can_replace),
+        cmocka_unit_test(what_others_own),
     };
     if (count != 2) return 2;
     library = arguments[1];
+    cuda_host = p2p_host_services();
     return cmocka_run_group_tests(tests, make_folder, test_own_folder_remove);
 }

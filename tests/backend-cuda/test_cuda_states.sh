@@ -185,6 +185,24 @@ for count in 1 2; do
     diff steps-2 steps-9 || fail "on $count devices nine steps allocate more than two"
 done
 
+echo "-- kernels and libraries that other users can change"
+mkdir kernels && chmod 777 kernels
+cached=(env CUDA_CACHE_PATH="$work/kernels" "$p2p" devices)
+refused="warning: cuda: NVIDIA's driver keeps no compiled kernels: the folder $work/kernels is not used, because other users can write to it"
+expect 0 "$refused" "${cached[@]}"
+[ "$(grep -c "keeps no compiled" err.txt)" -eq 1 ] || fail "the warning is printed more than once"
+[ ! -e kernels/index ] || fail "the driver has opened a folder that others can write to"
+chmod 755 kernels
+expect 0 "* cuda:0" "${cached[@]}"
+[ -e kernels/index ] || fail "the driver has not opened its folder"
+! grep -q "keeps no compiled" err.txt || fail "a closed folder is refused: $(cat err.txt)"
+mkdir -p home/.nv/ComputeCache && chmod 777 home/.nv
+expect 0 "home/.nv/ComputeCache is not used, because of $work/home/.nv: other users can write to it" \
+    env -u CUDA_CACHE_PATH HOME="$work/home" "$p2p" devices
+mkdir open && cp -L "$machine/libcuda.so.1" open && chmod 777 open
+state "$work/open" "without driver: no NVIDIA driver (libcuda.so.1) is installed, looked in $work/open: $work/open/libcuda.so.1 is not used"
+printed "warning: cuda: $work/open/libcuda.so.1 is not used, because of $work/open: other users can write to it" "an open folder"
+
 unset P2P_CUDA_LIBRARY_PATH
 # found FOLDER WORDS...: devices -v has the lines.
 found() {

@@ -348,11 +348,22 @@ const char *driver_call(void) {
     return current_call;
 }
 
+/* NVIDIA's driver opens its cache of compiled kernels when it is initialised. */
+static void open_cache(void) {
+    char path[4096];
+    const char *folder = getenv("CUDA_CACHE_PATH"), *off = getenv("CUDA_CACHE_DISABLE");
+    if (!folder || (off && strcmp(off, "1") == 0)) return;
+    snprintf(path, sizeof path, "%s/index", folder);
+    FILE *index = fopen(path, "we");
+    if (index) fclose(index);
+}
+
 CUresult CUDAAPI cuInit(unsigned flags) {
     CUresult result = driver_enter("cuInit", DRIVER_ALWAYS, NULL);
     if (result != CUDA_SUCCESS) return result;
     if (flags) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "flags %u", flags));
     if (driver_setting.devices == 0) return driver_leave(CUDA_ERROR_NO_DEVICE);
+    if (!initialized) open_cache();
     initialized = true;
     return driver_leave(CUDA_SUCCESS);
 }

@@ -170,6 +170,25 @@ expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
 expect 2 "takes options only" "$p2p" bench toys
 expect 1 "nowhere/x.json: No such file" "$p2p" bench "${small[@]}" --trace nowhere/x.json
 
+echo "-- a name with the suffix of another format is refused before any work, and nothing appears under it"
+# other WORDS NAME COMMAND...: the command is to write NAME.
+other() {
+    expect 2 "$1" "$p2p" "${@:3}"
+    [ -e "$2" ] && fail "$2 was written: p2p ${*:3}"
+}
+other "no .png file is written there" page.png report toys -o page.png
+printed "hint: these can be written: .html .htm" "report -o"
+other "no .JSON file is written there" page.JSON report toys --out page.JSON
+other "no .png file is written there" sizes.png bench "${small[@]}" --sweep size --plot sizes.png
+other "no .svg file is written there" step.svg bench "${small[@]}" --trace step.svg
+other "no .csv file is written there" table.csv pairs check toys --json table.csv
+other "no .html file is written there" report.html doctor --device "$device" --report report.html
+other "a folder is written, not a .safetensors file" x.safetensors train "${options[@]}" --out x.safetensors
+printed "hint: name a folder; x.safetensors/ makes one of this name" "train --out"
+other "a folder is written, not a .json file" numbers.json test --data toys --model toys --out numbers.json
+other "a folder is written, not a .jpg file" x.jpg pairs grey toys/train x.jpg
+other "a folder is written, not a .zip file" toys.zip sample-data toys.zip --count 1 --size 32
+
 echo "-- a training"
 expect 2 "--load-size" "$p2p" train "${options[@]}" --out run --load-size 16
 expect 2 "contradicts --no-jitter" "$p2p" train "${options[@]}" --out run --load-size 40 --no-jitter

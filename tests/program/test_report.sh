@@ -66,6 +66,15 @@ expect 3 "is not the page of this training" "$p2p" report run far/*/second -o ru
 (cd pages && expect 0 "" "$p2p" report ../run -o ../run/../pages/../one.html)
 has one.html '"samples":"run/samples"'
 
+echo "-- a picture of another training that is copied into the folder of one that runs"
+begin running 8 "${small[@]}" --steps 1000000
+for number in 9998 9999; do cp "$(find far -name '*.png' | head -n 1)" running/samples/epoch-$number.png; done
+kill -s INT $training
+ends running 130 "running/samples: epoch-9998.png belongs to another training, and is not shown in the page"
+[ "$(grep -c "belongs to another training" running.err)" -eq 1 ] || fail "not reported once: $(cat running.err)"
+has running/report.html '"sample_epochs":[1'
+grep -q '"sample_epochs":[^]]*999[89]' running/report.html && fail "a picture of another training is shown"
+
 expect 0 "" "$p2p" test --model run --data toys --out measured --device "$device"
 grep -qF "<title>run/generator.safetensors on val of toys</title>" measured/index.html || fail "not the model as the title"
 cp measured/index.html before.html # a page without an identity, but not one that compares trainings

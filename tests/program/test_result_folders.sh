@@ -69,11 +69,51 @@ refused "${test[@]}" --model two --out drawn
 # Single pictures may be translated by several commands at once. They are refused beside one for many.
 refused "${translate[@]}" --model two -o drawn --force photos/00001.jpg
 expect 0 "" "${translate[@]}" --model two -o single.png photos/00001.jpg
+refused "${translate[@]}" --model two -o drawn/one.png photos/00001.jpg
+# A folder inside: whether the first writes there is not known to a second command.
+refused "${translate[@]}" --model two -o drawn/inside photos
+refused "${translate[@]}" --model two -o drawn/not/there/yet photos
+refused "$p2p" sample-data drawn/inside --count 4
+refused "$p2p" pairs grey photos drawn/inside
+[ ! -e drawn/inside/run.lock ] && [ ! -e drawn/not/there/yet/run.lock ] || fail "a refused command has left its lock"
 completes
 expect 0 "" "${translate[@]}" --model one -o alone/drawn photos
 diff -r alone/drawn drawn || fail "drawn: results are mixed"
 hold drawn "${translate[@]}" --model one -o drawn --force photos
 killed "${translate[@]}" --model one -o drawn --force photos
+
+echo "-- a folder inside is locked, and the command above would write there"
+mkdir -p nested/inside && cp toys/train/*.jpg nested/inside && cp toys/val/*.jpg nested
+hold above/inside "${translate[@]}" --model one -o above/inside photos
+out=above/inside
+refused "${translate[@]}" --model two -o above nested
+refused "${test[@]}" --model two --out above/inside/deeper
+expect 0 "" "${translate[@]}" --model two -o above photos # writes nothing into above/inside
+completes
+
+echo "-- results inside the folder of a training that runs"
+begin training 2 "${small[@]}" --steps 1000000
+expect 0 "" "${translate[@]}" --model one -o training/results photos
+kill -s INT $training
+ends training 130 "a checkpoint is saved"
+
+echo "-- one picture by several commands: one writes it, and the others replace nothing, whenever they notice"
+processes=()
+for number in 1 2 3 4; do
+    "${translate[@]}" --model one -o same.png photos/00001.jpg >"same$number.out" 2>"same$number.err" &
+    processes+=($!)
+done
+written=0
+for number in 1 2 3 4; do
+    wait "${processes[number - 1]}"
+    case $? in
+    0) written=$((written + 1)) ;;
+    2) grep -q "^p2p: same.png exists already" "same$number.err" && grep -q "^hint: --force overwrites" "same$number.err" ||
+        fail "same.png: $(cat "same$number.err")" ;;
+    *) fail "same.png: $(cat "same$number.err")" ;;
+    esac
+done
+[ $written -eq 1 ] || fail "$written commands have written same.png"
 
 echo "-- p2p pairs"
 hold made "$p2p" pairs grey photos made --workers 1

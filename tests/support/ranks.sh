@@ -8,7 +8,7 @@ fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # Open MPI's, in containers
 export OMPI_MCA_pml=ob1                                          # without a search for other networks than TCP
 [ "$launcher" = mpirun.openmpi ] && launcher="$launcher --oversubscribe"
-limit="timeout -k 5 200" # seconds after which ranks that hang have failed the test
+limit="timeout -k 5 600" # seconds after which ranks that hang have failed the test
 machine=$(hostname)
 
 # devices COUNT: prints a list of that many devices.
@@ -55,9 +55,9 @@ rank_of() {
     done
 }
 
-# ended OUT: waits until no rank of that training is left, 10 seconds at most.
+# ended OUT: waits until no rank of that training is left, 100 seconds at most.
 ended() {
-    for _ in $(seq 100); do
+    for _ in $(seq 1000); do
         [ -z "$(ranks_of "$1")" ] && return
         sleep 0.1
     done

@@ -52,7 +52,7 @@ static p2p_status announce(examination *all) {
 static p2p_status write_report(examination *all) {
     if (!all->request->report) return P2P_OK;
     fwrite(all->report.bytes, 1, all->report.size, all->file.stream);
-    P2P_TRY(p2p_atomic_commit(&all->file));
+    P2P_TRY(p2p_atomic_commit_new(&all->file));
     text_line(stderr, "report: %s", all->request->report);
     return P2P_OK;
 }

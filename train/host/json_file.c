@@ -16,14 +16,24 @@ static p2p_status no_memory(const char *path) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the file", path);
 }
 
-p2p_status json_file_write(const char *path, json_t *value, size_t flags) {
+typedef p2p_status file_writer(const char *path, const void *bytes, size_t size);
+
+static p2p_status write_text(const char *path, json_t *value, size_t flags, file_writer *write_file) {
     char *text;
     p2p_status status = json_text_make(path, value, flags | JSON_ENSURE_ASCII, &text);
     json_decref(value);
     P2P_TRY(status);
-    status = sys_file_write(path, text, strlen(text));
+    status = write_file(path, text, strlen(text));
     free(text);
     return status;
+}
+
+p2p_status json_file_write(const char *path, json_t *value, size_t flags) {
+    return write_text(path, value, flags, sys_file_write);
+}
+
+p2p_status json_file_write_new(const char *path, json_t *value, size_t flags) {
+    return write_text(path, value, flags, sys_file_write_new);
 }
 
 /* ---- The checksum ------------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
  * fails. A NULL value is P2P_OUT_OF_MEMORY, so that the result of json_pack needs no check. `flags` are those
  * of json_dumps; other characters than those of ASCII are always escaped. */
 p2p_status json_file_write(const char *path, json_t *value, size_t flags);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if the file exists. */
+p2p_status json_file_write_new(const char *path, json_t *value, size_t flags);
 
 /* The same for an object, with the field "checksum" in front: a checksum of the other fields, which depends
  * on their values and not on spaces and order. */

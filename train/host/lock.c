@@ -406,6 +406,12 @@ p2p_status sys_lock_check(const char *path, const char *what) {
     return status;
 }
 
+p2p_status sys_lock_check_own(const char *path, const char *what) {
+    struct stat about;
+    const bool own = lstat(path, &about) == 0 && about.st_uid == geteuid() && S_ISREG(about.st_mode);
+    return own ? sys_lock_check(path, what) : P2P_OK;
+}
+
 /* ---- A folder that was renamed ------------------------------------------------------------------------- */
 
 /* The path that /proc has for the folder; NULL if it leads elsewhere, as for a removed folder. */

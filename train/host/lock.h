@@ -24,6 +24,10 @@ p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what);
 /* P2P_OK if sys_lock_take would succeed now, else its failure. Changes nothing; an absent file is free. */
 p2p_status sys_lock_check(const char *path, const char *what);
 
+/* The same for a file of this user's; others are taken for absent. For folders that the user did not name, in
+ * which anybody may have put one. */
+p2p_status sys_lock_check_own(const char *path, const char *what);
+
 /* Where the folder of a lock is. */
 typedef enum {
     SYS_LOCK_HERE,  /* where it was taken */

@@ -455,11 +455,22 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
     return status;
 }
 
+static p2p_status open_filled(p2p_atomic_file *file, const char *path, const void *bytes, size_t size) {
+    P2P_TRY(p2p_atomic_open(file, path));
+    if (size > 0) fwrite(bytes, 1, size, file->stream); /* commit checks the stream for errors */
+    return P2P_OK;
+}
+
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
     p2p_atomic_file file;
-    P2P_TRY(p2p_atomic_open(&file, path));
-    if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit checks the stream for errors */
+    P2P_TRY(open_filled(&file, path, bytes, size));
     return p2p_atomic_commit(&file);
+}
+
+p2p_status sys_file_write_new(const char *path, const void *bytes, size_t size) {
+    p2p_atomic_file file;
+    P2P_TRY(open_filled(&file, path, bytes, size));
+    return p2p_atomic_commit_new(&file);
 }
 
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */

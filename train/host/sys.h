@@ -2,8 +2,9 @@
  * other room of train/ makes any.
  *
  * A port to another system is a port of sys*.c and lock.c here, and of the files of backend/ on which they
- * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c and file.c in host/, module_find.c in device/.
- * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
+ * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c, file.c and private.c in host/, module_find.c in
+ * device/. Nothing here depends on images or training. The message of a failure has the path and the system's
+ * reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -142,6 +143,8 @@ bool sys_file_sync(FILE *stream);
 
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if the file exists. */
+p2p_status sys_file_write_new(const char *path, const void *bytes, size_t size);
 
 /* ---- Standard streams and signals --------------------------------------------------------------------- */
 

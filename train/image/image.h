@@ -156,6 +156,9 @@ p2p_status image_save_check(const char *path, image_format format);
 /* Write a PNG, or a JPEG of quality 95 without chroma subsampling, according to the suffix. The file appears
  * complete or not at all. Performs image_save_check first. */
 p2p_status image_save(const char *path, const image *picture);
+/* The same, but replaces nothing: P2P_USAGE, with the path, if the file exists once the picture is complete.
+ */
+p2p_status image_save_new(const char *path, const image *picture);
 
 /* Sets *same to whether the file has the bytes that image_save would write. P2P_UNREADABLE if it can't be
  * read. */

@@ -2,6 +2,7 @@
  * image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
 #include "image.h"
 
+#include "host/file_suffix.h"
 #include "host/memory_stream.h"
 #include "host/sys.h"
 #include "image_codec.h"
@@ -135,21 +136,14 @@ p2p_status image_load(const char *path, image *result) {
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
-/* The suffix with its dot; "" if there is none. Dots in folders do not count. */
-static const char *suffix_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    return dot == NULL ? "" : dot;
-}
-
 static image_encoder encoder_for(const char *path) {
-    const char *dot = suffix_of(path);
+    const char *dot = file_suffix_of(path);
     if (strcasecmp(dot, ".png") == 0) return image_png_encode;
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
 }
 
 static bool is_readable(const char *path) {
-    const char *dot = suffix_of(path);
+    const char *dot = file_suffix_of(path);
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
@@ -186,7 +180,7 @@ bool image_is_unread(const char *relative) {
     static const char *const suffixes[] = {
         ".heic", ".heif", ".webp", ".tif", ".tiff", ".avif", ".jxl", ".jp2", ".jfif", ".ppm", ".pgm",
         ".pnm",  ".tga",  ".psd",  ".exr", ".dng",  ".cr2",  ".cr3", ".nef", ".arw",  ".raf", ".orf"};
-    const char *dot = suffix_of(relative);
+    const char *dot = file_suffix_of(relative);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         if (strcasecmp(dot, suffixes[i]) == 0)
             return !is_not_of_the_user(relative) && !is_among_thumbnails(relative);
@@ -208,14 +202,24 @@ p2p_status image_save_check(const char *path, image_format format) {
     return p2p_hint(P2P_USAGE, "end the name in .png");
 }
 
-p2p_status image_save(const char *path, const image *picture) {
+typedef p2p_status atomic_commit(p2p_atomic_file *file);
+
+static p2p_status save(const char *path, const image *picture, atomic_commit *commit) {
     P2P_TRY(image_save_check(path, image_format_of(picture)));
     p2p_atomic_file file;
     P2P_TRY(p2p_atomic_open(&file, path));
     p2p_status status = encoder_for(path)(picture, file.stream, path);
-    if (status == P2P_OK) return p2p_atomic_commit(&file);
+    if (status == P2P_OK) return commit(&file);
     p2p_atomic_abandon(&file);
     return status;
+}
+
+p2p_status image_save(const char *path, const image *picture) {
+    return save(path, picture, p2p_atomic_commit);
+}
+
+p2p_status image_save_new(const char *path, const image *picture) {
+    return save(path, picture, p2p_atomic_commit_new);
 }
 
 static p2p_status has_bytes(const char *path, const memory_stream *encoded, bool *same) {

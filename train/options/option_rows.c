@@ -272,6 +272,13 @@ const help_exception help_exceptions[] = {
 };
 const int help_exception_count = sizeof help_exceptions / sizeof help_exceptions[0];
 
+/* --out of translate has a check of its own, use/translate_list.c. */
+const written_row written_rows[] = {
+    {"out", TRAIN | TEST, NULL}, {"out", REPORT, ".html .htm"}, {"plot", BENCH, ".svg"},
+    {"trace", BENCH, ".json"},   {"json", PAIRS, ".json"},      {"report", DOCTOR, ".txt .log .text"},
+};
+const int written_row_count = sizeof written_rows / sizeof written_rows[0];
+
 /* Every option whose value the published trainings define. */
 const preset_row preset_rows[] = {
     {"size", "256", NULL},

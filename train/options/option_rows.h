@@ -63,6 +63,17 @@ typedef struct {
 extern const help_exception help_exceptions[];
 extern const int help_exception_count;
 
+/* What an option writes in these commands: a file whose suffix, if it has one, is one of the list; NULL: a
+ * folder. */
+typedef struct {
+    const char *option;
+    unsigned commands;
+    const char *suffixes;
+} written_row;
+
+extern const written_row written_rows[];
+extern const int written_row_count;
+
 /* The value of an option in the published trainings. PyTorch's value is the option's fallback, which is also
  * the value without --preset; `tensorflow` replaces it with --preset tensorflow. An option without a fallback
  * has a computed default, equal for both, which `computed` describes. */

@@ -1,4 +1,5 @@
 /* Parsing, help, JSON and the check on --resume, derived from the table in option_rows.c. See options.h. */
+#include "host/file_suffix.h"
 #include "host/memory_stream.h"
 #include "host/text.h"
 #include "option_rows.h"
@@ -230,6 +231,29 @@ static p2p_status refuse_empty(const settings *all, const char *command) {
     return P2P_OK;
 }
 
+/* The options of a command, and so of a written_row, have different names. */
+static const char *path_of(const settings *all, const written_row *written) {
+    for (int i = 0; i < option_row_count; i++)
+        if ((option_rows[i].commands & written->commands) &&
+            strcmp(option_rows[i].name, written->option) == 0)
+            return *(char **)field_of(all, &option_rows[i]);
+    return NULL;
+}
+
+/* Refuse a file whose suffix is that of another format, and a folder with a file's. */
+static p2p_status check_written(const settings *all, unsigned command) {
+    for (int i = 0; i < written_row_count; i++) {
+        const written_row *written = &written_rows[i];
+        const char *path = written->commands & command ? path_of(all, written) : NULL;
+        char what[32];
+        if (!path) continue;
+        snprintf(what, sizeof what, "--%s", written->option);
+        P2P_TRY(written->suffixes ? file_suffix_check(what, path, written->suffixes)
+                                  : file_suffix_check_folder(what, path));
+    }
+    return P2P_OK;
+}
+
 /* Take --gpus; a list of several numbers is for bench only. */
 static p2p_status take_gpus(settings *all, unsigned command, const char *name) {
     const settings_counts *counts = &all->gpu_counts;
@@ -256,7 +280,8 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     P2P_TRY(apply_preset(all));
     P2P_TRY(take_gpus(all, command, argv[0]));
     all->arguments = poptGetArgs(context);
-    return refuse_empty(all, argv[0]);
+    P2P_TRY(refuse_empty(all, argv[0]));
+    return check_written(all, command);
 }
 
 void settings_free(settings *all) {

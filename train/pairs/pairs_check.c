@@ -228,10 +228,10 @@ static p2p_status write_json(const checking *work) {
             json_decref(splits);
             splits = NULL;
         }
-    return json_file_write(work->all->json_file,
-                           json_pack("{s:o,s:o,s:o}", "folder", text_to_json(work->dir), "splits", splits,
-                                     "problems", findings_to_json(&work->found)),
-                           JSON_INDENT(2));
+    return json_file_write_new(work->all->json_file,
+                               json_pack("{s:o,s:o,s:o}", "folder", text_to_json(work->dir), "splits", splits,
+                                         "problems", findings_to_json(&work->found)),
+                               JSON_INDENT(2));
 }
 
 /* ---- All of it ---------------------------------------------------------------------------------------- */

@@ -39,35 +39,41 @@ static p2p_status take_numbers(run_shown *run, const sys_names *names) {
     return P2P_OK;
 }
 
-/* A damaged picture counts as the training's own: a browser shows that it is damaged. */
+/* A picture that is damaged or can't be read counts as the training's own: a browser shows that. */
 static p2p_status is_own_sample(const char *folder, const char *name, const char *identity, bool *own) {
     char label[IMAGE_LABEL_BYTES], *path;
     P2P_TRY(sys_path_join(&path, folder, name));
     const p2p_status status = image_label(path, label);
     free(path);
-    *own = status == P2P_INPUT || (status == P2P_OK && strcmp(label, identity) == 0);
-    return status == P2P_INPUT ? P2P_OK : status;
+    const bool unknown = status == P2P_INPUT || status == P2P_UNREADABLE;
+    *own = unknown || (status == P2P_OK && strcmp(label, identity) == 0);
+    return unknown ? P2P_OK : status;
 }
 
-/* Remove the names of other trainings' pictures, and report them. */
-static p2p_status leave_out_others(const char *folder, sys_names *names, const char *identity) {
-    size_t own_count = 0, others = 0;
+/* Remove the names of other trainings' pictures, and count them. */
+static p2p_status leave_out_others(run_shown *run, const char *folder, sys_names *names,
+                                   const char *identity) {
+    size_t own_count = 0;
     p2p_status status = P2P_OK;
     for (size_t i = 0; i < names->count; i++) {
         bool own = true;
         char *name = names->names[i];
         if (status == P2P_OK) status = is_own_sample(folder, name, identity, &own);
-        if (!own && others++ == 0)
-            text_line(stderr, "%s: %s belongs to another training than its folder, and is not shown", folder,
-                      name);
+        if (!own && run->others++ == 0) snprintf(run->other, sizeof run->other, "%s", name);
         if (own)
             names->names[own_count++] = name;
         else
             free(name);
     }
     names->count = own_count;
-    if (others > 1) fprintf(stderr, "likewise %zu others\n", others - 1);
     return status;
+}
+
+static void report_others(const run_shown *run, const char *samples) {
+    if (run->others > 0)
+        text_line(stderr, "%s: %s belongs to another training than its folder, and is not shown", samples,
+                  run->other);
+    if (run->others > 1) fprintf(stderr, "likewise %zu others\n", run->others - 1);
 }
 
 p2p_status run_shown_find_samples(run_shown *run, const char *samples, const char *identity) {
@@ -76,7 +82,7 @@ p2p_status run_shown_find_samples(run_shown *run, const char *samples, const cha
     P2P_TRY(sys_path_is_folder(samples, &exists));
     if (!exists) return P2P_OK;
     p2p_status status = sys_folder_walk(&names, samples, run_is_sample_name);
-    if (status == P2P_OK && identity) status = leave_out_others(samples, &names, identity);
+    if (status == P2P_OK && identity) status = leave_out_others(run, samples, &names, identity);
     if (status == P2P_OK) status = take_numbers(run, &names);
     sys_names_free(&names);
     return status;
@@ -138,6 +144,7 @@ p2p_status run_shown_read(run_shown *run, const char *folder, const history_watc
     P2P_TRY(sys_path_join(&samples, folder, RUN_SAMPLES));
     const bool known = run->config || identity[0];
     const p2p_status status = run_shown_find_samples(run, samples, known ? identity : NULL);
+    if (status == P2P_OK) report_others(run, samples);
     free(samples);
     return status;
 }

@@ -18,11 +18,12 @@ typedef struct {
     history *past;
     int64_t *epochs, *steps; /* numbers of the pictures in samples/, in increasing order */
     size_t epoch_count, step_count;
+    size_t others;  /* pictures there that belong to another training */
+    char other[64]; /* the name of the first of these */
 } run_shown;
 
-/* The numbers of the pictures in RUN/samples. Those of another training than `identity` are left out, and
- * reported on stderr; NULL: none is read for it. The caller frees run->epochs and run->steps, also after a
- * failure. */
+/* The numbers of the pictures in RUN/samples, and how many belong to another training than `identity` and are
+ * left out; NULL: all are taken. The caller frees run->epochs and run->steps, also after a failure. */
 p2p_status run_shown_find_samples(run_shown *run, const char *samples, const char *identity);
 
 /* Fill *run from the files of the training in `folder`, and *identity with that of its files ("": an older

@@ -10,10 +10,19 @@
 /* The least seconds since the page before. */
 static const double intervals[] = {[REPORT_LATER] = 60, [REPORT_SOON] = 5, [REPORT_NOW] = 0};
 
-static p2p_status make_page(const trainer *t, char **text, size_t *size) {
+/* Prints once that there are pictures of another training. */
+static void report_others(trainer *t, const run_shown *run) {
+    if (run->others > 0 && !t->others_reported)
+        progress_line(t->progress, "%s: %s belongs to another training, and is not shown in the page",
+                      t->paths.samples, run->other);
+    t->others_reported = t->others_reported || run->others > 0;
+}
+
+static p2p_status make_page(trainer *t, char **text, size_t *size) {
     run_shown run = {.name = t->all->out, .link = "", .config = t->config, .past = t->past};
     *text = NULL;
-    p2p_status status = run_shown_find_samples(&run, t->paths.samples, NULL);
+    p2p_status status = run_shown_find_samples(&run, t->paths.samples, t->run);
+    report_others(t, &run);
     if (status == P2P_OK) status = run_page_make(&run, 1, t->run[0] ? t->run : NULL, text, size);
     free(run.epochs);
     free(run.steps);

@@ -44,12 +44,13 @@ typedef struct {
     evaluator evaluator;
     validator *validator;
     metrics_log *metrics;
-    history *past;      /* of the whole training, for the report */
-    json_t *config;     /* the object of config.json */
-    bool report_failed; /* the last report was not written */
-    double last_report; /* clock reading; 0: none */
-    event_file *events; /* of --tensorboard; NULL: none, or no more */
-    double last_flush;  /* clock reading, of the events */
+    history *past;        /* of the whole training, for the report */
+    json_t *config;       /* the object of config.json */
+    bool report_failed;   /* the last report was not written */
+    bool others_reported; /* that there are pictures of another training in samples/ */
+    double last_report;   /* clock reading; 0: none */
+    event_file *events;   /* of --tensorboard; NULL: none, or no more */
+    double last_flush;    /* clock reading, of the events */
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */

@@ -1,6 +1,7 @@
 /* See result_files.h. */
 #include "result_files.h"
 
+#include "host/folder_lock.h"
 #include "host/sys.h"
 #include "p2p_file.h"
 
@@ -35,6 +36,10 @@ static p2p_status check_distinct(result_file *sorted, size_t count) {
     return P2P_OK;
 }
 
+static p2p_status hint_of(p2p_status status) {
+    return p2p_hint(status, "--force overwrites");
+}
+
 static p2p_status check_one(const result_file *file, bool force) {
     sys_path_kind kind;
     P2P_TRY(sys_path_kind_of(file->result, &kind));
@@ -42,9 +47,14 @@ static p2p_status check_one(const result_file *file, bool force) {
     bool same = false;
     if (file->source) P2P_TRY(sys_path_same(file->source, file->result, &same));
     if (same) return p2p_fail(P2P_USAGE, "%s would be overwritten by its own translation", file->source);
-    if (force) return P2P_OK;
-    p2p_fail(P2P_USAGE, "%s exists already", file->result);
-    return p2p_hint(P2P_USAGE, "--force overwrites");
+    return force ? P2P_OK : hint_of(p2p_fail(P2P_USAGE, "%s exists already", file->result));
+}
+
+p2p_status result_save(const char *result, const image *picture, bool force) {
+    if (force) return image_save(result, picture);
+    P2P_TRY(image_save_check(result, image_format_of(picture)));
+    const p2p_status status = image_save_new(result, picture);
+    return status == P2P_USAGE ? hint_of(status) : status;
 }
 
 /* Whether both names are in one folder. */
@@ -55,6 +65,11 @@ static bool same_folder(const char *a, const char *b) {
     return length_a == length_b && strncmp(a, b, length_a) == 0;
 }
 
+static p2p_status check_folder(const char *out, const char *result) {
+    P2P_TRY(result_folder_check(out, result));
+    return folder_lock_check_below(out, result);
+}
+
 p2p_status result_files_check(const char *out, const result_file *files, size_t count, bool force) {
     result_file *sorted = malloc((count + 1) * sizeof *sorted);
     if (!sorted) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
@@ -63,7 +78,7 @@ p2p_status result_files_check(const char *out, const result_file *files, size_t 
     free(sorted);
     for (size_t i = 0; i < count && status == P2P_OK; i++) {
         if (i == 0 || !same_folder(files[i - 1].result, files[i].result))
-            status = result_folder_check(out, files[i].result);
+            status = check_folder(out, files[i].result);
         if (status == P2P_OK) status = check_one(&files[i], force);
     }
     return status;

@@ -4,7 +4,7 @@
 #ifndef P2P_RESULT_FILES_H
 #define P2P_RESULT_FILES_H
 
-#include "p2p_status.h"
+#include "image/image.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,8 @@ typedef struct {
     const char *result;
 } result_file;
 
-/* P2P_USAGE if another user's link would lead a result elsewhere (result_folder_check), if two results have
+/* P2P_USAGE if another user's link would lead a result elsewhere (result_folder_check), if another command
+ * has locked a result's folder below `out` (folder_lock_check_below), if two results have
  * the same name, if a result is its own source, or, without `force`, if a result exists. The message names
  * the files. */
 p2p_status result_files_check(const char *out, const result_file *files, size_t count, bool force);
@@ -34,5 +35,9 @@ p2p_status result_folder_check(const char *out, const char *result);
 /* The same, then make the folder of the file, and its missing parents. P2P_IO if it can't be made. Call it
  * before each file is written: links may have been made since the last check. */
 p2p_status result_folder_make(const char *out, const char *result);
+
+/* Write a picture as image_save does. Without `force`: P2P_USAGE, as result_files_check, if the file exists,
+ * because another command has written it since. */
+p2p_status result_save(const char *result, const image *picture, bool force);
 
 #endif

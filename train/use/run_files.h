@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RUN_CONFIG        "config.json"
+#define RUN_CONFIG        FOLDER_TRAINING
 #define RUN_METRICS       "metrics.jsonl"
 #define RUN_GENERATOR     "generator.safetensors"
 #define RUN_DISCRIMINATOR "discriminator.safetensors"

@@ -2,6 +2,7 @@
  * argument its path below the folder. */
 #include "translate_list.h"
 
+#include "host/file_suffix.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
@@ -71,11 +72,6 @@ static p2p_status add_folder(const translator *t, translate_list *list, translat
 
 /* ---- --out -------------------------------------------------------------------------------------------- */
 
-static bool has_suffix(const char *path) {
-    const char *base = sys_base_name(path), *dot = strrchr(base, '.');
-    return dot && dot > base && dot[1] != '\0';
-}
-
 /* A name with a suffix is that of a file, so that x.tif never becomes a folder. *is_folder is set to whether
  * --out can only be a folder: it is one, or has the form of one. */
 static p2p_status check_out(const char *out, bool one_picture, bool *is_folder) {
@@ -85,7 +81,7 @@ static p2p_status check_out(const char *out, bool one_picture, bool *is_folder) 
     *is_folder = (length > 0 && out[length - 1] == '/') || kind == SYS_PATH_FOLDER;
     if (*is_folder) return P2P_OK;
     const bool absent = kind == SYS_PATH_ABSENT;
-    if (image_suffix_known(out) ? one_picture : absent && !has_suffix(out)) return P2P_OK;
+    if (image_suffix_known(out) ? one_picture : absent && !file_suffix_of(out)[0]) return P2P_OK;
     if (!one_picture)
         p2p_fail(P2P_USAGE, "--out %s: for several pictures it must be a folder", out);
     else

@@ -49,6 +49,24 @@ static void test_two_writers(void **state) {
     assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
+/* Two writers of a new file: the later commit replaces nothing, and leaves no temporary file. */
+static void test_two_writers_of_a_new_file(void **state) {
+    (void)state;
+    const char *path = test_own_path("file");
+    p2p_atomic_file one, other;
+    OK(p2p_atomic_open(&one, path));
+    OK(p2p_atomic_open(&other, path));
+    fputs("one", one.stream);
+    fputs("the other", other.stream);
+    OK(p2p_atomic_commit_new(&other));
+    REFUSED(p2p_atomic_commit_new(&one), P2P_USAGE, "file exists already");
+    assert_file_is(path, "the other");
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+    test_link_add(test_own_path("link"), "nowhere");
+    OK(p2p_atomic_open(&one, test_own_path("link")));
+    REFUSED(p2p_atomic_commit_new(&one), P2P_USAGE, "link exists already");
+}
+
 /* The sweep removes files that no process is writing, by their names, and leaves everything else. */
 static void test_sweep(void **state) {
     (void)state;
@@ -196,6 +214,46 @@ static void test_private(void **state) {
     REFUSED(p2p_folder_check_private(file), P2P_IO, "it is not a folder");
 }
 
+/* Whoever can rename a folder above puts another in the place of a private one. */
+static void test_private_above(void **state) {
+    (void)state;
+    const char *above = test_own_path("above"), *folder = test_own_path("above/folder"),
+               *absent = test_own_path("above/absent/folder"), *link = test_own_path("to-above");
+    test_folder_add(above);
+    test_folder_add(folder);
+    test_link_add(link, "above/folder");
+    assert_int_equal(chmod(above, 0757), 0);
+    REFUSED(p2p_folder_check_private(folder), P2P_IO, "because of ");
+    REFUSED(p2p_folder_check_private(absent), P2P_IO, "above: other users can write to it");
+    REFUSED(p2p_folder_check_private(link), P2P_IO, "above: other users can write to it");
+    REFUSED(p2p_path_check_private(folder), P2P_IO, "above: other users can write to it");
+    assert_int_equal(chmod(above, 01777), 0);
+    OK(p2p_folder_check_private(folder));
+    OK(p2p_folder_check_private(absent));
+    assert_int_equal(chmod(above, 0755), 0);
+    OK(p2p_folder_check_private(link));
+    assert_int_equal(chmod(folder, 0757), 0);
+    REFUSED(p2p_path_check_private(folder), P2P_IO, "other users can write to it");
+}
+
+/* The folder above, and a link on the way, belong to another user; for root, whose files others can't own. */
+static void test_private_above_of_another_user(void **state) {
+    (void)state;
+    const char *above = test_own_path("above"), *folder = test_own_path("above/folder"),
+               *link = test_own_path("to-above");
+    test_folder_add(above);
+    test_folder_add(folder);
+    test_link_add(link, "above/folder");
+    if (lchown(link, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give files away");
+    REFUSED(p2p_path_check_private(link), P2P_IO, "it belongs to another user");
+    REFUSED(p2p_folder_check_private(test_own_path("to-above/absent")), P2P_IO, "it belongs to another user");
+    OK(p2p_folder_check_private(folder));
+    assert_int_equal(chown(above, 1, (gid_t)-1), 0);
+    REFUSED(p2p_folder_check_private(folder), P2P_IO, "above: it belongs to another user");
+    assert_int_equal(chown(above, geteuid(), (gid_t)-1), 0);
+    OK(p2p_folder_check_private(folder));
+}
+
 static void test_private_of_another_user(void **state) {
     (void)state;
     FILE *stream;
@@ -295,6 +353,7 @@ static void test_long_paths(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_two_writers),
+        TEST_IN_FOLDER(test_two_writers_of_a_new_file),
         TEST_IN_FOLDER(test_sweep),
         TEST_IN_FOLDER(test_sweep_of_a_killed_process),
         TEST_IN_FOLDER(test_links_are_replaced),
@@ -302,6 +361,8 @@ int main(void) {
         TEST_IN_FOLDER(test_appending),
         TEST_IN_FOLDER(test_private),
         TEST_IN_FOLDER(test_private_of_another_user),
+        TEST_IN_FOLDER(test_private_above),
+        TEST_IN_FOLDER(test_private_above_of_another_user),
         TEST_IN_FOLDER(test_anchor),
         TEST_IN_FOLDER(test_long_names),
         TEST_IN_FOLDER(test_long_paths),

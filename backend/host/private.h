@@ -1,0 +1,10 @@
+/* The rule for a single file or folder that only this user and root may change. Paths: p2p_file.h. */
+#ifndef P2P_PRIVATE_H
+#define P2P_PRIVATE_H
+
+#include <sys/stat.h>
+
+/* Why a user other than this one and root can change the file or folder; NULL if none can. */
+const char *p2p_others_reason(const struct stat *about);
+
+#endif
