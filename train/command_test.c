@@ -154,6 +154,7 @@ static p2p_status check_results(test_run *run) {
                                       .metrics = run->numbers_path,
                                       .files = files,
                                       .count = count};
+    sys_names_free(&run->stale); /* of the check before the folder was locked */
     if (status == P2P_OK) status = earlier_results_find(&earlier, run->all->force, &run->stale);
     if (status == P2P_OK) status = result_files_sweep(files, count);
     for (size_t i = 0; i < count; i++) free((char *)files[i].result);

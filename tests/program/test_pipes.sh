@@ -13,15 +13,14 @@ last=checkpoints/step-000000040.safetensors
 
 # The training of the pipelines: it records its exit code in $OUT.code, also if the whole group gets a signal. Signals
 # have their default actions. $redirection is that of the program alone: bash opens its scripts where a descriptor is
-# closed.
+# closed. The code is written by bash itself: a second signal would end another process that does it.
 signals=(INT TERM HUP QUIT USR1 XCPU)
 cat >training <<END
 #!/usr/bin/env bash
 trap : ${signals[*]}
 trap '' PIPE # bash reports how a command ended on stderr
 eval "env --default-signal=PIPE '$p2p' train ${small[*]} ${length[*]} --out '\$OUT' \$redirection"
-echo \$? >"\$OUT.new"
-mv "\$OUT.new" "\$OUT.code"
+echo \$? >"\$OUT.code"
 END
 chmod +x training
 
@@ -36,7 +35,7 @@ starts() {
 reaches() {
     for _ in $(seq 3000); do
         [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -ge "$1" ] && return
-        [ -e "$out.code" ] && break
+        [ -s "$out.code" ] && break
         sleep 0.01
     done
     fail "$out: it ended before, or is too slow"
@@ -45,7 +44,7 @@ reaches() {
 # waits_for_end: waits for the end of the training.
 waits_for_end() {
     for _ in $(seq 6000); do
-        [ -e "$out.code" ] && break
+        [ -s "$out.code" ] && break
         sleep 0.01
     done
     wait $group 2>/dev/null
@@ -129,7 +128,7 @@ head -c 65536 /dev/zero
 END
 cat >stay <<'END'
 #!/usr/bin/env bash
-for _ in $(seq 1200); do [ -e "$OUT.code" ] && exit; sleep 0.1; done
+for _ in $(seq 1200); do [ -s "$OUT.code" ] && exit; sleep 0.1; done
 END
 cat >late <<'END'
 #!/usr/bin/env bash

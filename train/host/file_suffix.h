@@ -13,7 +13,7 @@ const char *file_suffix_of(const char *path);
  * suffix is any file's. */
 p2p_status file_suffix_check(const char *what, const char *path, const char *suffixes);
 
-/* P2P_USAGE if there is no folder `path` and its suffix is that of files that p2p or a browser opens: a
+/* P2P_USAGE if nothing is at `path` and its suffix is that of files that p2p or a browser opens: a
  * folder would be made where a file was meant. `what` is as above. Fails as sys_path_kind_of does. */
 p2p_status file_suffix_check_folder(const char *what, const char *path);
 
