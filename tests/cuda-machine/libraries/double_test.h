@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../support/test_clock.h"
 #include "../assert_refused.h"
 
 enum { TEST_DEVICES = 4 };
@@ -41,6 +42,12 @@ void test_read(int device, CUdeviceptr from, float *values, size_t count, bool b
 /* Numbers between -1 and 1 that depend on the seed. */
 void test_fill(float *values, size_t count, uint32_t seed);
 float test_bf16(float value);
+
+/* Whether threads that misuse something at once continue: until that is refused, which on a busy machine may
+ * take many turns, or for so long that it never will be. `begun` is the test_clock() of their first turn. */
+static inline bool test_unrefused(double begun) {
+    return machine_refusals() == 0 && test_clock() < begun + 60;
+}
 
 #define OK(call) assert_int_equal(call, 0)
 #define REFUSED(call, words)                                                                                 \
