@@ -31,10 +31,10 @@ starts() {
     group=$!
 }
 
-# reaches STEPS: waits until the training has logged so many steps.
+# reaches STEPS: waits until the training has logged so many steps; the log's first line is none.
 reaches() {
     for _ in $(seq 3000); do
-        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -ge "$1" ] && return
+        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$1" ] && return
         [ -s "$out.code" ] && break
         sleep 0.01
     done
