@@ -295,8 +295,7 @@ void sys_names_free(sys_names *names) {
     *names = (sys_names){0};
 }
 
-/* Takes ownership of `name`, also if it fails. */
-static p2p_status names_add(sys_names *names, char *name) {
+p2p_status sys_names_add(sys_names *names, char *name) {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity == 0 ? 256 : names->capacity * 2;
         char **grown =
@@ -310,6 +309,19 @@ static p2p_status names_add(sys_names *names, char *name) {
     }
     names->names[names->count++] = name;
     return P2P_OK;
+}
+
+static int compare_names(const void *left, const void *right) {
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+void sys_names_sort(sys_names *names) {
+    if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_names);
+}
+
+bool sys_names_have(const sys_names *sorted, const char *name) {
+    return sorted->count > 0 &&
+           bsearch(&name, sorted->names, sorted->count, sizeof *sorted->names, compare_names);
 }
 
 /* A folder on the path of the walk, and the folder that contains it. */
@@ -351,7 +363,7 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     if (!state->wanted(relative)) return P2P_OK;
     char *copy = strdup(relative);
     if (copy == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
-    return names_add(state->names, copy);
+    return sys_names_add(state->names, copy);
 }
 
 static p2p_status walk_entries(const walk *state, const char *relative, const char *path, DIR *folder,
@@ -412,10 +424,6 @@ static p2p_status walk_folder(const walk *state, const char *relative, const wal
     return status;
 }
 
-static int compare_names(const void *left, const void *right) {
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
 p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative)) {
     *names = (sys_names){0};
     walk state = {.names = names, .root = path, .wanted = wanted};
@@ -424,7 +432,7 @@ p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(co
         sys_names_free(names);
         return status;
     }
-    if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_names);
+    sys_names_sort(names);
     return P2P_OK;
 }
 

@@ -121,6 +121,10 @@ typedef struct {
 } sys_names;
 
 void sys_names_free(sys_names *names);
+/* Add a name, of which the list takes ownership, also if it fails: P2P_OUT_OF_MEMORY. */
+p2p_status sys_names_add(sys_names *names, char *name);
+void sys_names_sort(sys_names *names); /* in byte order */
+bool sys_names_have(const sys_names *sorted, const char *name);
 
 /* List the files below `path` for which `wanted` returns true, as paths relative to `path`, in byte order.
  * Hidden entries (a leading dot) are skipped. Links are followed, except those to a folder that contains

@@ -30,7 +30,7 @@ enum { OUTPUT_SIGNALS = sizeof output_signals / sizeof *output_signals };
 
 /* How the signals differ that request a stop. */
 typedef enum {
-    INSISTS, /* a second one ends the process at once */
+    REQUEST, /* a person or a service manager sends it: a second one ends the process at once */
     NOTICE,  /* repeated by what sends it, or followed by SIGTERM: a second one has no effect */
     TIMER    /* a notice that a library may use for itself: a handler of others is kept */
 } stop_kind;
@@ -44,9 +44,9 @@ static struct {
     bool ignored;           /* when the process started; it stays so */
     bool handled;           /* by request_stop */
 } stop_signals[] = {
-    {SIGINT, INSISTS, "Ctrl-C (SIGINT)", false, false},
-    {SIGTERM, INSISTS, "SIGTERM", false, false},
-    {SIGQUIT, INSISTS, "SIGQUIT", false, false},
+    {SIGINT, REQUEST, "Ctrl-C (SIGINT)", false, false},
+    {SIGTERM, REQUEST, "SIGTERM", false, false},
+    {SIGQUIT, REQUEST, "SIGQUIT", false, false},
     {SIGHUP, NOTICE, "a closed terminal (SIGHUP)", false, false},
     {SIGUSR1, NOTICE, "SIGUSR1", false, false},
     {SIGUSR2, NOTICE, "SIGUSR2", false, false},
@@ -128,22 +128,22 @@ static volatile sig_atomic_t stop_signal;
 static char stop_note[128];
 static size_t stop_note_length;
 
-static bool insists(int number) {
+static bool is_request(int number) {
     for (int i = 0; i < STOP_SIGNALS; i++)
-        if (stop_signals[i].number == number) return stop_signals[i].kind == INSISTS;
+        if (stop_signals[i].number == number) return stop_signals[i].kind == REQUEST;
     return false;
 }
 
 /* A signal handler: async-signal-safe calls only. Further notices are ignored: a terminal that is closed
  * sends SIGHUP, and so do its shell, before it or after it, and service managers after SIGTERM; the kernel
- * repeats SIGXCPU every second. After a signal that insists the next one has its default action. After a
- * notice it has not: batch systems send SIGTERM some time after it. */
+ * repeats SIGXCPU every second. After a request the next one has its default action. After a notice it
+ * has not: batch systems send SIGTERM some time after it. */
 static void request_stop(int number) {
     const int error = errno;
-    const bool last = insists(number);
+    const bool last = is_request(number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         if (!stop_signals[i].handled) continue;
-        if (stop_signals[i].kind != INSISTS)
+        if (stop_signals[i].kind != REQUEST)
             signal(stop_signals[i].number, SIG_IGN);
         else if (last)
             signal(stop_signals[i].number, SIG_DFL);

@@ -1,5 +1,5 @@
 /* The pictures of a folder, and those in it that are left out, which would otherwise be missed in silence:
- * files that can't be read, and results of p2p.
+ * files that can't be read, thumbnails, and results of p2p.
  *
  * A folder with the file PICTURE_RESULTS holds results. Commands that search a folder around it leave its
  * pictures out; if it is named itself, its pictures are listed.

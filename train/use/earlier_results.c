@@ -8,33 +8,6 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
-
-static int compare_texts(const void *left, const void *right) {
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
-/* Takes ownership of `name`, also if it fails. */
-static p2p_status add(sys_names *names, char *name) {
-    char **grown = realloc(names->names, (names->count + 1) * sizeof *grown);
-    if (!grown) {
-        free(name);
-        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of pictures");
-    }
-    names->names = grown;
-    names->names[names->count++] = name;
-    names->capacity = names->count;
-    return P2P_OK;
-}
-
-static bool has(const sys_names *sorted, const char *name) {
-    return sorted->count > 0 &&
-           bsearch(&name, sorted->names, sorted->count, sizeof *sorted->names, compare_texts);
-}
-
-static void sort(sys_names *names) {
-    if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_texts);
-}
 
 /* ---- What was recorded -------------------------------------------------------------------------------- */
 
@@ -44,7 +17,7 @@ static p2p_status add_recorded(const json_t *measured, sys_names *recorded) {
     if (!json_is_string(text)) return P2P_OK;
     text_from_json(text, name, sizeof name);
     P2P_TRY(result_name("", name, "png", &result));
-    return add(recorded, result);
+    return sys_names_add(recorded, result);
 }
 
 /* The pictures of the earlier test, as paths below their folders. None if its metrics can't be read. */
@@ -58,7 +31,7 @@ static p2p_status read_record(const char *metrics, sys_names *recorded) {
     for (size_t i = 0; i < json_array_size(images) && status == P2P_OK; i++)
         status = add_recorded(json_array_get(images, i), recorded);
     json_decref(object);
-    sort(recorded);
+    sys_names_sort(recorded);
     return status;
 }
 
@@ -84,12 +57,12 @@ static p2p_status refuse(const char *path, bool recorded) {
 static p2p_status look_at(search *work, const char *folder, const char *name) {
     char *path;
     P2P_TRY(sys_path_join(&path, folder, name));
-    if (has(&work->results, path)) {
+    if (sys_names_have(&work->results, path)) {
         free(path);
         return P2P_OK;
     }
-    const bool recorded = has(&work->recorded, name);
-    if (recorded && work->force) return add(work->paths, path);
+    const bool recorded = sys_names_have(&work->recorded, name);
+    if (recorded && work->force) return sys_names_add(work->paths, path);
     const p2p_status status = refuse(path, recorded);
     free(path);
     return status;
@@ -113,9 +86,9 @@ static p2p_status search_all(search *work) {
     for (size_t i = 0; i < question->count; i++) {
         char *path;
         P2P_TRY(sys_path_join(&path, "", question->files[i].result));
-        P2P_TRY(add(&work->results, path));
+        P2P_TRY(sys_names_add(&work->results, path));
     }
-    sort(&work->results);
+    sys_names_sort(&work->results);
     P2P_TRY(read_record(question->metrics, &work->recorded));
     for (size_t i = 0; i < question->folder_count; i++) P2P_TRY(search_folder(work, question->folders[i]));
     return P2P_OK;

@@ -52,20 +52,6 @@ static p2p_status drop_results(const translate_places *places, const char *folde
     return status;
 }
 
-/* Takes ownership of `real`. */
-static p2p_status keep_folder(translate_places *places, char *real) {
-    sys_names *folders = &places->folders;
-    char **grown = realloc(folders->names, (folders->count + 1) * sizeof *grown);
-    if (!grown) {
-        free(real);
-        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of folders");
-    }
-    folders->names = grown;
-    folders->names[folders->count++] = real;
-    folders->capacity = folders->count;
-    return P2P_OK;
-}
-
 p2p_status translate_places_add(translate_places *places, const char *folder, sys_names *names,
                                 size_t *dropped) {
     char *real;
@@ -76,7 +62,7 @@ p2p_status translate_places_add(translate_places *places, const char *folder, sy
         status = same_folder(places, folder);
     else if (!is_below(real, places->out))
         status = drop_results(places, folder, names, dropped);
-    if (status == P2P_OK) return keep_folder(places, real);
+    if (status == P2P_OK) return sys_names_add(&places->folders, real);
     free(real);
     return status;
 }
