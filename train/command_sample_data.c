@@ -18,9 +18,8 @@ p2p_status command_sample_data(settings *all) {
     if (all->arguments[1]) return p2p_fail(P2P_USAGE, "'%s': one folder is enough", all->arguments[1]);
     P2P_TRY(sample_data_draw(dir, all->count, (int)all->size, all->seed));
     text_line(stdout, "%s", dir);
-    text_line(stderr, "drew %lld pair%s of %lldx%lld into %s/train, and some for val and test",
-              (long long)all->count, all->count == 1 ? "" : "s", (long long)all->size, (long long)all->size,
-              dir);
+    text_line(stderr, "%s/train has %lld pair%s of %lldx%lld; val and test have some, too", dir,
+              (long long)all->count, all->count == 1 ? "" : "s", (long long)all->size, (long long)all->size);
     char *word = text_shell_word(dir);
     if (word)
         text_line(stderr, "next: p2p train --data %s --out run --size %lld", word, (long long)all->size);

@@ -166,7 +166,7 @@ static p2p_status save_picture(const test_run *run, int folder, const char *name
     char *path;
     P2P_TRY(result_name(run->folders[folder], name, "png", &path));
     p2p_status status = result_folder_make(run->all->out, path);
-    if (status == P2P_OK) status = image_save(path, picture);
+    if (status == P2P_OK) status = result_save(path, picture, run->all->force);
     free(path);
     return status;
 }
@@ -184,7 +184,11 @@ static p2p_status remove_pictures(const test_run *run, const char *name) {
     return P2P_OK;
 }
 
+/* Remove what an earlier test wrote and this one would not replace until its end, or ever: an interrupted
+ * test has no numbers and no page of other pictures. The numbers are last, because they record the pictures.
+ */
 static p2p_status remove_stale(const test_run *run) {
+    const char *const pages[] = {run->page_path, run->grid_path, run->numbers_path};
     for (size_t i = 0; i < run->stale.count; i++) {
         P2P_TRY(result_folder_check(run->all->out, run->stale.names[i]));
         P2P_TRY(sys_file_remove(run->stale.names[i]));
@@ -192,6 +196,7 @@ static p2p_status remove_stale(const test_run *run) {
     if (run->stale.count > 0)
         text_line(stderr, "removed %zu picture%s of an earlier test from %s", run->stale.count,
                   run->stale.count == 1 ? "" : "s", run->all->out);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) P2P_TRY(sys_file_remove(pages[i]));
     return P2P_OK;
 }
 
@@ -303,7 +308,7 @@ static p2p_status run_pairs(test_run *run) {
     run->t.change = MEMORY_OPTIONS;
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     P2P_TRY(folder_lock_take(&run->lock, run->all->out));
-    P2P_TRY(check_results(run)); /* again, after another command may have written there */
+    P2P_TRY(check_results(run)); /* again: another command may have written there since the first check */
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));

@@ -221,7 +221,7 @@ static p2p_status mark_results(const translation *run) {
 static p2p_status lock_results(translation *run) {
     if (run->list->count + run->list->skipped == 1) return P2P_OK;
     P2P_TRY(folder_lock_take(&run->lock, run->t->all->out));
-    /* again, after another command may have written there */
+    /* again: another command may have written there since the first check */
     return translate_list_check_results(run->t, run->list);
 }
 

@@ -46,7 +46,8 @@ static const command commands[] = {
      "Writes OUT/input, OUT/generated and OUT/target (pictures under equal names and of equal size),\n"
      "OUT/grid.png (the first ten pairs: input, generated, target), OUT/metrics.json (L1, PSNR and SSIM of\n"
      "each pair and their means) and OUT/index.html, which shows the pairs by their error in a browser.\n"
-     "Prints the means.\n",
+     "Prints the means. Other pictures in these folders are refused. One command at a time writes into "
+     "OUT.\n",
      command_test, NULL},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
      "p2p report RUN... [-o FILE]",
@@ -63,7 +64,8 @@ static const command commands[] = {
      "  p2p plan --size 128 --ngf 32 --device reference:0\n",
      NULL, command_plan, NULL},
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
-     "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", NULL,
+     "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n",
+     "The same command completes a set that was interrupted. A folder with other files is refused.\n",
      command_sample_data, NULL},
     {"pairs", COMMAND_PAIRS, "make pairs of pictures, split them, and check them",
      "p2p pairs combine A B OUT [OPTIONS]\n"

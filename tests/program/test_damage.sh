@@ -52,7 +52,7 @@ for file in generator discriminator best/generator best/discriminator epochs/002
             ;;
         best/*) printed "once/best lacks files of epoch $best" "$file ($how)" ;;
         esac
-        printed "$path is damaged and is now $path.damaged" "$file ($how)"
+        printed "$path is damaged and was renamed to $path.damaged" "$file ($how)"
         [ ! -e "$path" ] && [ -e "$path.damaged" ] || fail "$file ($how): the damaged model is still there"
         expect 0 "" "$p2p" train --out once --resume --device "$device"
         grep -q "$path is damaged" err.txt && fail "$file ($how): the damage is reported again"

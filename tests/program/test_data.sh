@@ -125,7 +125,7 @@ cp "$images/cmyk.jpg" two/trainA/single.jpg
 expect 3 "single.jpg is a CMYK JPEG" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
 
 echo "-- lines about one pair"
-expect 0 "drew 1 pair of 32x32 into one/train" "$p2p" sample-data one --count 1 --size 32
+expect 0 "one/train has 1 pair of 32x32" "$p2p" sample-data one --count 1 --size 32
 rm -rf one/val && mkdir one/val && cp one/train/00001.jpg one/val
 expect 0 "data: 1 training pair, 1 validation pair" "$p2p" train "${tiny[@]}" --data one --out one-run --steps 1
 printed "length: 1 pair is 1 step per epoch; 1 step in 1 epoch" "a training of one step"

@@ -196,9 +196,8 @@ void unread_pictures_print(const unread_pictures *unread, const char *folder) {
 
 p2p_status picture_list_empty(const unread_pictures *unread, const char *folder) {
     if (unread->count == 0 && unread->result_folders > 0) {
-        p2p_fail(P2P_INPUT, "%s holds no pictures but %zu result%s of p2p in %s%s%s", folder,
-                 unread->results[0].count, unread->results[0].count == 1 ? "" : "s", folder,
-                 slash_after(folder), unread->results[0].folder);
+        p2p_fail(P2P_INPUT, "%s holds no pictures but results of p2p, such as those in %s%s%s", folder,
+                 folder, slash_after(folder), unread->results[0].folder);
         return p2p_hint(P2P_INPUT, "results are read where their folder itself is named");
     }
     if (unread->count == 0 && unread->thumbnail_count > 0) {

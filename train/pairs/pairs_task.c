@@ -252,7 +252,7 @@ static p2p_status make_and_save(const settings *all, const pairs_operation *oper
     p2p_status status = make(all, operation, task, &work, &result);
     making_free(&work);
     if (status == P2P_OK) status = result_folder_make(out, task->result);
-    if (status == P2P_OK) status = image_save(task->result, &result);
+    if (status == P2P_OK) status = image_save_new(task->result, &result);
     image_free(&result);
     return status;
 }

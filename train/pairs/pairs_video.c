@@ -185,7 +185,7 @@ static p2p_status run_all(extraction *run) {
     P2P_TRY(name_frames(run));
     P2P_TRY(check_places(run));
     P2P_TRY(folder_lock_take(&run->lock, run->out));
-    P2P_TRY(check_places(run)); /* again, after another command may have written there */
+    P2P_TRY(check_places(run)); /* again: another command may have written there since the first check */
     P2P_TRY(remove_partial(run));
     P2P_TRY(sys_folder_make(run->partial));
     sys_stop_listen("frame");

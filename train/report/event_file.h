@@ -16,10 +16,9 @@
 
 typedef struct event_file event_file;
 
-/* Make a file in `folder`, which exists, with a name that no file there has, and that has the identity of the
- * training ("": an older one, without). The first event has the version,
- * the second, if first_step > 1, makes events of older files from that step on void. P2P_IO if it can't be
- * written. */
+/* Make a file in `folder`, which exists. Its name is new there, and contains `run`, the identity of the
+ * training; "" for a training of an older version. The first event has the version; the second, if first_step
+ * > 1, makes events of older files from that step on void. P2P_IO if it can't be written. */
 p2p_status event_file_create(event_file **file, const char *folder, const char *run, int64_t first_step);
 /* Whether a name is that of a file of such a training; *run is its identity, in `name`. */
 bool event_file_run(const char *name, const char **run);

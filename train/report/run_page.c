@@ -39,7 +39,7 @@ static p2p_status take_numbers(run_shown *run, const sys_names *names) {
     return P2P_OK;
 }
 
-/* A picture that is damaged or can't be read counts as the training's own: a browser shows that. */
+/* A picture that is damaged or can't be read counts as the training's own; a browser shows the damage. */
 static p2p_status is_own_sample(const char *folder, const char *name, const char *identity, bool *own) {
     char label[IMAGE_LABEL_BYTES], *path;
     P2P_TRY(sys_path_join(&path, folder, name));

@@ -39,11 +39,11 @@ typedef struct {
 
 /* What was found in a log. */
 typedef struct {
-    int64_t damaged; /* lines that are not records, and a first line without the identity */
-    int64_t step;    /* of the last step's line that is kept; 0: none */
-    int64_t steps;   /* lines of steps that are kept, each of a later step than the one before it */
-    bool irregular;  /* a kept step is not later than the one before it */
-    int64_t lost;    /* steps that an earlier start did not find */
+    int64_t damaged;    /* lines that are not records, and a first line without the identity */
+    int64_t step;       /* of the last step's line that is kept; 0: none */
+    int64_t steps;      /* lines of steps that are kept, each of a later step than the one before it */
+    int64_t disordered; /* lines of steps that are kept, but are not later than the one before */
+    int64_t lost, known_disordered; /* steps that an earlier start did not find, and found disordered */
 } found_lines;
 
 /* The fields of a line's value that decide whether it is kept; false if it is not a record. */
@@ -136,20 +136,24 @@ static int64_t missing_steps(kept_part kept, const found_lines *found) {
     return found->steps < kept.steps ? kept.steps - found->steps : 0;
 }
 
-/* A line with the number of missing steps, so that the next start finds nothing new. */
+/* A line with the numbers of missing and of disordered steps, so that the next start finds nothing new. */
 static p2p_status write_lost(FILE *to, kept_part kept, const found_lines *found, const char *path) {
     const int64_t missing = missing_steps(kept, found);
-    if (missing == 0 || fprintf(to, "{\"event\":\"lost\",\"lost_steps\":%" PRId64 "}\n", missing) > 0)
+    if (missing == 0 && found->disordered == 0) return P2P_OK;
+    if (fprintf(to, "{\"event\":\"lost\",\"lost_steps\":%" PRId64 ",\"disordered_steps\":%" PRId64 "}\n",
+                missing, found->disordered) > 0)
         return P2P_OK;
     return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
 }
 
-/* Whether it is a line of write_lost; takes its number. */
+/* Whether it is a line of write_lost; takes its numbers. */
 static bool take_lost(const json_t *record, found_lines *found) {
     const char *event = json_string_value(json_object_get(record, "event"));
     const json_t *steps = json_object_get(record, "lost_steps");
+    const json_int_t disordered = json_integer_value(json_object_get(record, "disordered_steps"));
     if (!event || strcmp(event, "lost") != 0 || !json_is_integer(steps)) return false;
     if (json_integer_value(steps) > found->lost) found->lost = json_integer_value(steps);
+    if (disordered > found->known_disordered) found->known_disordered = disordered;
     return true;
 }
 
@@ -166,7 +170,7 @@ static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
     if (step > found->step)
         found->steps++;
     else
-        found->irregular = true;
+        found->disordered++;
     found->step = step;
     return true;
 }
@@ -191,7 +195,8 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
 }
 
 static bool is_whole(kept_part kept, const found_lines *found) {
-    return found->damaged == 0 && !found->irregular && missing_steps(kept, found) <= found->lost;
+    return found->damaged == 0 && found->disordered <= found->known_disordered &&
+           missing_steps(kept, found) <= found->lost;
 }
 
 /* A log with damaged or missing lines does not prevent training: nothing is computed from it. Its bytes are

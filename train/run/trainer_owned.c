@@ -41,7 +41,7 @@ p2p_status trainer_verify_model(const trainer *t, const char *path, model_file_i
 p2p_status trainer_set_aside(const char *path) {
     char *aside;
     P2P_TRY(sys_file_set_aside(&aside, path));
-    p2p_warn("%s is damaged and is now %s; it can't be written again", path, aside);
+    p2p_warn("%s is damaged and was renamed to %s", path, aside);
     free(aside);
     return P2P_OK;
 }

@@ -98,7 +98,8 @@ static void report_changes(const trainer *t, const changes *made) {
                 t->at.step);
 }
 
-/* Name what an ended epoch has left at any settings and is not there: nothing can write it again. */
+/* Report the files that an ended epoch has with any settings, if they are absent: they can't be written
+ * again. */
 static p2p_status report_absent(const trainer *t) {
     char name[RUN_EPOCH_NAME_BYTES], *path;
     bool exists;

@@ -352,7 +352,7 @@ static p2p_status open_folder(trainer *t) {
     t->made_folder = false;
     memcpy(t->kept_run, t->run, sizeof t->kept_run);
     P2P_TRY(sys_folder_make_one(t->paths.samples));
-    if (!t->all->resume) P2P_TRY(picture_list_mark_inside(t->paths.folder, t->all->data, "train"));
+    P2P_TRY(picture_list_mark_inside(t->paths.folder, t->all->data, "train"));
     P2P_TRY(history_create(&t->past));
     return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch, t->past);
 }

@@ -61,7 +61,7 @@ static void name_pair(int64_t index, char name[NAME_BYTES]) {
     snprintf(name, NAME_BYTES, "%05lld.jpg", (long long)index + 1);
 }
 
-/* ---- What is there ------------------------------------------------------------------------------------ */
+/* ---- Existing files ------------------------------------------------------------------------------------ */
 
 static p2p_status refuse(const char *path) {
     return p2p_hint(p2p_fail(P2P_USAGE, "%s exists already", path),
@@ -77,14 +77,16 @@ static int64_t index_of(const sample_set *set, int split, const char *name) {
     return strcmp(name, own) == 0 ? index : -1;
 }
 
-/* P2P_USAGE unless the file is what would be drawn in its place. */
-static p2p_status check_file(const sample_set *set, int split, const char *folder, const char *name) {
+/* P2P_USAGE unless the file has the name and, if `drawn`, the contents of what would be drawn in its place.
+ */
+static p2p_status check_file(const sample_set *set, int split, const char *folder, const char *name,
+                             bool drawn) {
     char *path;
-    bool same = false;
     const int64_t index = index_of(set, split, name);
+    bool same = index >= 0 && !drawn;
     P2P_TRY(sys_path_join(&path, folder, name));
     p2p_status status = P2P_OK;
-    if (index >= 0) {
+    if (index >= 0 && drawn) {
         image pair;
         status = draw_pair(set, split, index, &pair);
         if (status == P2P_OK) status = image_is_saved(path, &pair, &same);
@@ -100,27 +102,29 @@ static bool is_any(const char *relative) {
     return true;
 }
 
-static p2p_status check_files(const sample_set *set, int split, const char *folder) {
+static p2p_status check_files(const sample_set *set, int split, const char *folder, bool drawn) {
     sys_names names;
     P2P_TRY(sys_folder_walk(&names, folder, is_any));
     const bool complete = split == TRAIN && names.count > 0 && (int64_t)names.count >= set->count;
     p2p_status status = complete ? refuse(folder) : P2P_OK;
-    for (size_t i = 0; i < names.count && status == P2P_OK; i++)
-        status = check_file(set, split, folder, names.names[i]);
+    for (size_t i = 0; i < names.count && status == P2P_OK; i++) {
+        status = sys_stop_check();
+        if (status == P2P_OK) status = check_file(set, split, folder, names.names[i], drawn);
+    }
     sys_names_free(&names);
     return status;
 }
 
-/* P2P_USAGE if the split has a file that an interrupted run of the same command did not draw, or is complete.
- */
-static p2p_status check_split(const sample_set *set, int split) {
+/* P2P_USAGE if the split is complete, or has a file that an interrupted run of the same command did not draw:
+ * by its name alone, or also by its contents. */
+static p2p_status check_split(const sample_set *set, int split, bool drawn) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, set->dir, split_names[split]));
     sys_path_kind kind = SYS_PATH_ABSENT;
     p2p_status status = sys_folder_check_links(set->dir, folder);
     if (status == P2P_OK) status = sys_path_kind_of(folder, &kind);
     if (status == P2P_OK && kind == SYS_PATH_FOLDER)
-        status = check_files(set, split, folder);
+        status = check_files(set, split, folder, drawn);
     else if (status == P2P_OK && kind != SYS_PATH_ABSENT)
         status = refuse(folder);
     free(folder);
@@ -129,7 +133,7 @@ static p2p_status check_split(const sample_set *set, int split) {
 
 /* ---- Drawing ------------------------------------------------------------------------------------------ */
 
-/* Draw a pair, unless it is there. */
+/* Draw a pair, unless its file exists. */
 static p2p_status draw_file(const sample_set *set, int split, const char *folder, int64_t index) {
     char name[NAME_BYTES], *path;
     bool exists;
@@ -138,7 +142,7 @@ static p2p_status draw_file(const sample_set *set, int split, const char *folder
     P2P_TRY(sys_path_join(&path, folder, name));
     p2p_status status = sys_path_exists(path, &exists);
     if (status == P2P_OK && !exists) status = draw_pair(set, split, index, &pair);
-    if (status == P2P_OK && !exists) status = image_save(path, &pair);
+    if (status == P2P_OK && !exists) status = image_save_new(path, &pair);
     image_free(&pair);
     free(path);
     return status;
@@ -162,7 +166,6 @@ static p2p_status draw_split(const sample_set *set, int split, int64_t *drawn) {
 static p2p_status draw_all(const sample_set *set) {
     int64_t drawn = 0, all = 0;
     p2p_status status = P2P_OK;
-    sys_stop_listen("picture");
     for (int split = 0; split < SPLITS; split++) all += split_count(set, split);
     for (int split = 0; split < SPLITS && status == P2P_OK; split++) status = draw_split(set, split, &drawn);
     if (status != P2P_STOPPED) return status;
@@ -172,8 +175,8 @@ static p2p_status draw_all(const sample_set *set) {
 }
 
 /* In the order in which a folder is judged: the pictures to train on first. */
-static p2p_status check_splits(const sample_set *set) {
-    for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(set, split));
+static p2p_status check_splits(const sample_set *set, bool drawn) {
+    for (int split = SPLITS - 1; split >= 0; split--) P2P_TRY(check_split(set, split, drawn));
     return P2P_OK;
 }
 
@@ -182,11 +185,12 @@ p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t s
     if (count < 1 || count > SAMPLE_DATA_MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count,
                         SAMPLE_DATA_MAX_COUNT);
-    P2P_TRY(check_size(size)); /* before anything is written */
-    P2P_TRY(check_splits(&set));
+    P2P_TRY(check_size(size));          /* before anything is written */
+    P2P_TRY(check_splits(&set, false)); /* before the folder is made */
     sys_lock *lock;
+    sys_stop_listen("picture");
     P2P_TRY(folder_lock_take(&lock, dir));
-    p2p_status status = check_splits(&set); /* again, after another command may have written there */
+    p2p_status status = check_splits(&set, true);
     if (status == P2P_OK) status = draw_all(&set);
     sys_lock_release(lock);
     return status;

@@ -35,10 +35,10 @@ static p2p_status read_record(const char *metrics, sys_names *recorded) {
     return status;
 }
 
-/* ---- What is there ------------------------------------------------------------------------------------ */
+/* ---- Existing files ------------------------------------------------------------------------------------ */
 
 static bool is_picture(const char *relative) {
-    return image_is_listed(relative) || image_is_unread(relative);
+    return image_is_listed(relative) || image_is_unread(relative) || image_is_thumbnail(relative);
 }
 
 typedef struct {

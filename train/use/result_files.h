@@ -18,10 +18,9 @@ typedef struct {
     const char *result;
 } result_file;
 
-/* P2P_USAGE if another user's link would lead a result elsewhere (result_folder_check), if another command
- * has locked a result's folder below `out` (folder_lock_check_below), if two results have
- * the same name, if a result is its own source, or, without `force`, if a result exists. The message names
- * the files. */
+/* P2P_USAGE if two results have the same name, if a folder on the way from `out` is another user's link
+ * (result_folder_check) or locked by another command (folder_lock_check_below), if a result is its own
+ * source, or, without `force`, exists. The message names the files. */
 p2p_status result_files_check(const char *out, const result_file *files, size_t count, bool force);
 
 /* Remove the temporary files that killed commands left in the folders of the results. Fails as

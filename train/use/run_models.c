@@ -65,7 +65,7 @@ typedef struct {
     char run[MODEL_FILE_RUN_BYTES]; /* "": of an older version */
 } folder_run;
 
-/* Take the training from a JSON file, if it is there and intact. */
+/* Take the training from a JSON file, if it exists and is intact. */
 static p2p_status take_json_run(const char *folder, const char *name, folder_run *found) {
     char *path;
     json_t *object = NULL;
@@ -160,9 +160,11 @@ static p2p_status note_newer_checkpoint(const search *s, const char *path, int64
     if (status == P2P_OK && newest > step)
         text_line(stderr,
                   "%s is of step %" PRId64 ", but there is a checkpoint of step %" PRId64
-                  ": p2p train --resume writes that one's models",
+                  ": p2p train --resume writes the models of the newest intact one",
                   path, step, newest);
-    return status;
+    if (status == P2P_OUT_OF_MEMORY) return status;
+    if (status != P2P_OK) p2p_warn("it is not known whether there are newer checkpoints: %s", p2p_message());
+    return P2P_OK;
 }
 
 /* ---- Selection ---------------------------------------------------------------------------------------- */

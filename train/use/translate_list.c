@@ -236,12 +236,25 @@ static int64_t pixels_of(const translate_job *job) {
     return (int64_t)job->width * job->height;
 }
 
-/* The index of the job with the most pixels. */
-static size_t largest_of(const translate_list *list) {
-    size_t largest = 0;
+/* Whether a job needs more memory than another in one respect. */
+typedef bool job_order(const translate_job *job, const translate_job *other);
+
+static bool is_larger(const translate_job *job, const translate_job *other) {
+    const int64_t more = pixels_of(job) - pixels_of(other);
+    return more != 0 ? more > 0 : job->reading_bytes > other->reading_bytes;
+}
+
+static bool reads_more(const translate_job *job, const translate_job *other) {
+    return job->reading_bytes != other->reading_bytes ? job->reading_bytes > other->reading_bytes
+                                                      : pixels_of(job) > pixels_of(other);
+}
+
+/* The index of the first job in the order. */
+static size_t most_of(const translate_list *list, job_order *order) {
+    size_t most = 0;
     for (size_t i = 1; i < list->count; i++)
-        if (pixels_of(&list->jobs[i]) > pixels_of(&list->jobs[largest])) largest = i;
-    return largest;
+        if (order(&list->jobs[i], &list->jobs[most])) most = i;
+    return most;
 }
 
 static p2p_status refuse_large(const translate_job *job, const memory_fit *fit) {
@@ -258,21 +271,31 @@ static void remove_job(translate_list *list, size_t index) {
     list->skipped++;
 }
 
-/* Larger pictures need more, so once one fits the smaller ones do. */
-p2p_status translate_list_fit(translator *t, translate_list *list) {
+/* Refuse or remove pictures in the order, until one fits. Equal ones are measured once. */
+static p2p_status fit_most(translator *t, translate_list *list, job_order *order) {
     memory_fit fit = {0};
-    int64_t pixels = 0; /* of `fit` */
-    while (list->count > 0 && !fit.fits) {
-        const size_t largest = largest_of(list);
-        const translate_job *job = &list->jobs[largest];
+    translate_job last = {0};
+    while (list->count > 0) {
+        const size_t most = most_of(list, order);
+        const translate_job *job = &list->jobs[most];
         t->picture_bytes = job->reading_bytes;
-        if (pixels_of(job) != pixels) P2P_TRY(translator_fit_picture(t, job->width, job->height, &fit));
-        pixels = pixels_of(job);
+        if (job->width != last.width || job->height != last.height ||
+            job->reading_bytes != last.reading_bytes)
+            P2P_TRY(translator_fit_picture(t, job->width, job->height, &fit));
+        last = *job;
         if (fit.fits) break;
         const p2p_status status = refuse_large(job, &fit);
         if (!translate_skips(t, status)) return status;
-        remove_job(list, largest);
+        remove_job(list, most);
     }
+    return P2P_OK;
+}
+
+/* If the largest picture fits, and the one whose reading takes the most, all others do, each alone. */
+p2p_status translate_list_fit(translator *t, translate_list *list) {
+    P2P_TRY(fit_most(t, list, is_larger));
+    P2P_TRY(fit_most(t, list, reads_more));
+    t->picture_bytes = 0;
     for (size_t i = 0; i < list->count; i++)
         if (list->jobs[i].reading_bytes > t->picture_bytes) t->picture_bytes = list->jobs[i].reading_bytes;
     return check_left(list);
