@@ -6,7 +6,7 @@
 
 const p2p_variable cuda_variables[] = {
     {"P2P_CUDA_LIBRARY_PATH", "absolute paths of folders, separated by colons", "none",
-     "NVIDIA's libraries are looked for there first. Files that other users can replace are not used. "
+     "NVIDIA's libraries are looked for there first. Files that any user can replace are not used. "
      "Ignored in programs with raised privileges.",
      false},
     {"P2P_CUDA_TIMEOUT", "seconds, 0 or more", "120",
@@ -18,7 +18,7 @@ const p2p_variable cuda_variables[] = {
     {"VIRTUAL_ENV", "a folder", "none",
      "NVIDIA's libraries are looked for in this environment of Python, too.", false},
     {"CUDA_CACHE_PATH", "a folder", "`~/.nv/ComputeCache`",
-     "NVIDIA's driver keeps compiled kernels there. One that other users can write to is not used.", false},
+     "NVIDIA's driver keeps compiled kernels there. One that any user can write to is not used.", false},
     {"CUDA_CACHE_DISABLE", "1", "none", "NVIDIA's driver keeps no compiled kernels.", false},
     {"CUDA_VISIBLE_DEVICES", "numbers or UUIDs, separated by commas", "all devices",
      "NVIDIA's driver lists these devices only, in this order.", false},

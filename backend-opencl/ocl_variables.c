@@ -7,7 +7,7 @@
 const p2p_variable ocl_variables[] = {
     {"POCL_CACHE_DIR", "a folder", "`pocl` in p2p's cache",
      "PoCL's folder of compiled kernels. Its files are verified only in the default folder. A folder that "
-     "other users can write to is ignored with a warning. If p2p's cache is off or can't be used, it is "
+     "any user can write to is ignored with a warning. If p2p's cache is off or can't be used, it is "
      "PoCL's own folder, or else a temporary one.",
      false},
     {"P2P_OPENCL_TIMEOUT", "seconds, 0 or more", "120",

@@ -63,9 +63,9 @@ typedef struct {
     /* Records the files that the driver has stored there, with checksums, except those for whose names
      * `unfinished` returns true: temporary files. No effect without such a folder. */
     void (*driver_folder_record)(const char *driver, bool (*unfinished)(const char *name));
-    /* P2P_IO, with the reason, if a user other than this one and root can change a folder of which code is
-     * executed, or put another in its place (p2p_folder_check_private); the same for a file or folder that
-     * others have installed (p2p_path_check_private). */
+    /* P2P_IO, with the reason, if a user other than this one and root can write to a folder of which code is
+     * executed, or any user can put another in its place (p2p_folder_check_private); if any user can replace
+     * a file or folder that a person has named (p2p_path_check_private). */
     p2p_status (*check_private_folder)(const char *path);
     p2p_status (*check_private_path)(const char *path);
 } p2p_host;

@@ -57,13 +57,14 @@ void p2p_folder_anchor_end(int folder);
  * the part below it, or AT_FDCWD. */
 int p2p_folder_base(const char **path);
 
-/* P2P_IO if anyone but this user and root can write to the folder, or can put another folder in its place: a
- * folder above it belongs to another user, or can be written by others and has no sticky bit. Folders above
- * may be written by a group whose number is their owner's. An absent folder is allowed if those above are. */
+/* P2P_IO if anyone but this user and root can write to the folder, or if any user can put another folder in
+ * its place: a folder above it can be written by all and has no sticky bit, or lies in one that has it and
+ * belongs to another user. An absent folder is allowed if those above are. */
 p2p_status p2p_folder_check_private(const char *path);
 
-/* P2P_IO if another user can replace the file, or what is in the folder: the rule for folders above, applied
- * to the path itself too. For files that others have installed, such as libraries. */
+/* P2P_IO if any user can replace the file, or what is in the folder: the rule for folders above, applied to
+ * the path itself too. Its owner and group are trusted. For what a person has named: libraries that others
+ * have installed, caches of drivers. */
 p2p_status p2p_path_check_private(const char *path);
 
 /* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that no user but

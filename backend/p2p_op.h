@@ -335,8 +335,8 @@ P2P_KIND_LIST(X, O)
 #undef X
 #undef O
 
-/* X(name): activation functions. lrelu(x) is x for x > 0, else slope*x. relu(x) is 0 for x <= 0, else x: all
- * keep NaN, so that an overflow reaches the result. */
+/* X(name): activation functions. lrelu(x) is x for x > 0, else slope*x. relu(x) is 0 for x <= 0, else x. All
+ * keep NaN, so that an overflow reaches the result; the slope of relu at NaN is 0. */
 #define P2P_ACT_LIST(X) X(none) X(relu) X(lrelu) X(tanh)
 
 typedef enum {

@@ -10,7 +10,7 @@
 
 enum { CACHE_PATH_BYTES = 4096 };
 
-/* Whether the driver has a folder. */
+/* Sets the folder of the driver's cache. False if the cache is off or has no folder. */
 static bool name_folder(char folder[CACHE_PATH_BYTES]) {
     const char *off = getenv("CUDA_CACHE_DISABLE"), *named = getenv("CUDA_CACHE_PATH"),
                *home = getenv("HOME");
@@ -25,7 +25,7 @@ static bool name_folder(char folder[CACHE_PATH_BYTES]) {
 
 void cuda_cache_check(void) {
     char folder[CACHE_PATH_BYTES];
-    if (!name_folder(folder) || cuda_host->check_private_folder(folder) == P2P_OK) return;
+    if (!name_folder(folder) || cuda_host->check_private_path(folder) == P2P_OK) return;
     cuda_host->warn(
         "cuda: NVIDIA's driver keeps no compiled kernels: %s; CUDA_CACHE_PATH can name another folder",
         cuda_host->message());

@@ -2,8 +2,8 @@
 #ifndef CUDA_CACHE_H
 #define CUDA_CACHE_H
 
-/* From now on the driver keeps none, with a warning, if other users can write to the folder or put another in
- * its place: kernels are code. Call it before the driver is initialised. */
+/* Turns the driver's cache off, with a warning, if any user can write to the folder or put another in its
+ * place: kernels are code. Call it before the driver is initialised. */
 void cuda_cache_check(void);
 
 #endif

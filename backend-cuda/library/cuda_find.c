@@ -65,11 +65,13 @@ static void note_reason(cuda_file *file, const char *reason) {
     if (!file->why[0]) snprintf(file->why, sizeof file->why, "%.*s", (int)sizeof file->why - 1, reason);
 }
 
-/* A library is code of this process. */
+/* False, with a warning, if any user can replace the file. Each process warns once; the reason is noted. */
 static bool is_private(const char *path, cuda_file *file) {
     if (cuda_host->check_private_path(path) == P2P_OK) return true;
+    static bool warned;
     note_reason(file, cuda_host->message());
-    cuda_host->warn("cuda: %s", cuda_host->message());
+    if (!warned) cuda_host->warn("cuda: %s", cuda_host->message());
+    warned = true;
     return false;
 }
 

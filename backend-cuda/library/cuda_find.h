@@ -3,11 +3,11 @@
  * In this order: the folders of P2P_CUDA_LIBRARY_PATH; where the linker looks; the folder of this module; the
  * active environments of conda and Python (CONDA_PREFIX, VIRTUAL_ENV); NVIDIA's, Debian's and Ubuntu's
  * folders; the packages of the user's and the system's Pythons (site-packages/nvidia/X/lib). With
- * P2P_CUDA_LIBRARY_ONLY the first of these is the only one. Variables are
- * ignored in programs with raised privileges. In the folders of variables, a file that other users can
- * replace (check_private_path of p2p_host) is not opened, with a warning. Nothing is ever closed: libraries
- * unload after the program's end in an order of the linker, and one that is unloaded before its users can
- * hang the process.
+ * P2P_CUDA_LIBRARY_ONLY the first of these is the only one. Variables are ignored in programs with raised
+ * privileges. In the folders of P2P_CUDA_LIBRARY_PATH, CONDA_PREFIX, VIRTUAL_ENV and HOME, a file that any
+ * user can replace (check_private_path of p2p_host) is not opened, with a warning. Those of LD_LIBRARY_PATH
+ * are not checked. Nothing is ever closed: libraries unload after the program's end in an order of the
+ * linker, and one that is unloaded before its users can hang the process.
  */
 #ifndef CUDA_FIND_H
 #define CUDA_FIND_H

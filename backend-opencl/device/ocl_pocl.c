@@ -81,9 +81,9 @@ static bool try_folder(const char *path) {
 }
 
 /* Whether PoCL can use the folder: pocl.folder. *usable: whether it could be written. */
-static bool check_folder(bool *usable) {
+static bool check_folder(bool *usable, p2p_status check(const char *path)) {
     *usable = try_folder(pocl.folder);
-    if (*usable && ocl_host->check_private_folder(pocl.folder) == P2P_OK) return true;
+    if (*usable && check(pocl.folder) == P2P_OK) return true;
     if (*usable)
         snprintf(pocl.reason, sizeof pocl.reason, "its cache: %s", ocl_host->message());
     else
@@ -102,7 +102,7 @@ static bool finds_folder(void) {
         snprintf(pocl.folder, sizeof pocl.folder, "%s/.cache/pocl/kcache", home);
     else
         snprintf(pocl.folder, sizeof pocl.folder, "/tmp/pocl/kcache");
-    return check_folder(&usable);
+    return check_folder(&usable, ocl_host->check_private_folder);
 }
 
 /* Replaces PoCL's own choice by pocl.folder. */
@@ -278,13 +278,13 @@ void ocl_pocl_watch(void) {
 /* ---- Preparation ----------------------------------------------------------------------------------- */
 
 /* Whether PoCL takes the folder that the user has named: one that can't be written is left to PoCL's message,
- * one that others can change is replaced. */
+ * one that any user can change is replaced. */
 static bool takes_named_folder(void) {
     bool usable;
     const char *named = getenv("POCL_CACHE_DIR");
     if (!named || !named[0]) return false;
     snprintf(pocl.folder, sizeof pocl.folder, "%s", named);
-    if (check_folder(&usable) || !usable) return true;
+    if (check_folder(&usable, ocl_host->check_private_path) || !usable) return true;
     memcpy(pocl.refused, pocl.reason, sizeof pocl.refused);
     return false;
 }

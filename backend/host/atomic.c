@@ -240,7 +240,7 @@ static int rename_to_new(int folder, const char *from, const char *to) {
     struct stat about;
     if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return -1;
-    if (linkat(folder, from, folder, to, 0) == 0) return unlinkat(folder, from, 0);
+    if (linkat(folder, from, folder, to, 0) == 0) return (void)unlinkat(folder, from, 0), 0;
     if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) return -1;
     if (fstatat(folder, to, &about, AT_SYMLINK_NOFOLLOW) == 0) return errno = EEXIST, -1;
     return errno == ENOENT ? replace(folder, from, to) : -1;

@@ -1,9 +1,9 @@
-/* Who can change a file or a folder. See p2p_file.h and private.h.
+/* Which users can change a file or a folder. See p2p_file.h and private.h.
  *
- * Code that is executed, and whatever contains it, may be changed by this user and the system only. A folder
- * that others can't write to is still theirs if they can rename a folder above it and put another in its
- * place. So all folders above are looked at, both those that the path names and, because a part may be a
- * link, those in which what it leads to lies. */
+ * If others can write to a folder above, they can rename this one and put another in its place. So all
+ * folders above are looked at, both those that the path names and those of what it leads to; of a link that
+ * leads to a link, the folders between are not. Owners and groups of folders above are trusted, as on
+ * machines whose software and projects belong to accounts and groups of their own. */
 #define _XOPEN_SOURCE 700 /* S_ISVTX, realpath */
 
 #include "private.h"
@@ -24,36 +24,35 @@ const char *p2p_others_reason(const struct stat *about) {
     return about->st_mode & (S_IWGRP | S_IWOTH) ? written_by_others : NULL;
 }
 
-/* Whether the user is this one or the system's: the owner of "/" in a container may not be number 0. */
-static bool is_trusted(uid_t user) {
-    struct stat root;
-    return user == geteuid() || user == 0 || (stat("/", &root) == 0 && user == root.st_uid);
+static bool is_open(const struct stat *about) {
+    return !S_ISLNK(about->st_mode) && (about->st_mode & S_IWOTH);
 }
 
-/* Why another user can replace the file or what the folder contains; NULL if none can. In a folder with the
- * sticky bit, such as /tmp, each user can replace what is theirs. A group of the user's own number is, by
- * convention, that user's alone. */
-static const char *replaced_reason(const struct stat *about) {
-    if (!is_trusted(about->st_uid)) return "it belongs to another user";
-    if (S_ISLNK(about->st_mode) || (S_ISDIR(about->st_mode) && (about->st_mode & S_ISVTX))) return NULL;
-    const bool group = (about->st_mode & S_IWGRP) && about->st_gid != about->st_uid;
-    return group || (about->st_mode & S_IWOTH) ? written_by_others : NULL;
+/* Why any user can replace the file or what the folder contains; NULL if not. In a folder with the sticky
+ * bit, such as /tmp, any user can make a folder, but each can replace only what is theirs. `in_sticky`: it
+ * lies in such a folder. */
+static const char *replaced_reason(const struct stat *about, bool in_sticky) {
+    if (in_sticky && about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
+    const bool is_sticky = S_ISDIR(about->st_mode) && (about->st_mode & S_ISVTX);
+    return is_open(about) && !is_sticky ? written_by_others : NULL;
 }
 
 /* Looks at the parts of an absolute path, each a longer beginning of it, up to the first that does not exist.
- * *part receives the one that another user can replace, with the reason as the result; NULL: none. `whole`:
+ * *part receives the one that any user can replace, with the reason as the result; NULL: none. `whole`:
  * the whole path too, not only the folders above it. */
 static const char *find_replaced(const char *path, bool whole, char part[PATH_MAX]) {
     const size_t length = strlen(path);
     struct stat about;
+    bool in_sticky = false;
     for (size_t end = 1; end <= length; end++) {
         const bool last = end == length;
         if ((!last && path[end] != '/' && end > 1) || (last && !whole)) continue;
         memcpy(part, path, end);
         part[end] = '\0';
         if (lstat(part, &about) != 0) return errno == ENOENT || errno == ENOTDIR ? NULL : strerror(errno);
-        const char *reason = replaced_reason(&about);
+        const char *reason = replaced_reason(&about, in_sticky);
         if (reason) return reason;
+        in_sticky = is_open(&about);
     }
     return NULL;
 }

@@ -209,17 +209,22 @@ static void what_others_can_replace(void **state) {
     assert_int_equal(chmod(changed, 0755), 0);
 }
 
+/* Another user's folder is one that any user could have made if the folder above is as /tmp is; else its
+ * owner is an administrator. */
 static void what_others_own(void **state) {
     (void)state;
-    char changed[1024];
+    char given[1024], above[1024];
     forget();
-    put("given/mine");
-    set("P2P_CUDA_LIBRARY_PATH", "given/mine");
-    snprintf(changed, sizeof changed, "%s/given", folder);
-    if (chown(changed, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give folders away");
+    put("any/given/mine");
+    set("P2P_CUDA_LIBRARY_PATH", "any/given/mine");
+    snprintf(above, sizeof above, "%s/any", folder);
+    snprintf(given, sizeof given, "%s/any/given", folder);
+    if (chown(given, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give folders away");
+    expect_found("any/given/mine");
+    assert_int_equal(chmod(above, 01777), 0);
     expect_missing("it belongs to another user");
-    assert_int_equal(chown(changed, geteuid(), (gid_t)-1), 0);
-    expect_found("given/mine");
+    assert_int_equal(chown(given, geteuid(), (gid_t)-1), 0);
+    expect_found("any/given/mine");
 }
 
 static int make_folder(void **state) {

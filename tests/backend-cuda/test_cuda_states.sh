@@ -188,7 +188,7 @@ done
 echo "-- kernels and libraries that other users can change"
 mkdir kernels && chmod 777 kernels
 cached=(env CUDA_CACHE_PATH="$work/kernels" "$p2p" devices)
-refused="warning: cuda: NVIDIA's driver keeps no compiled kernels: the folder $work/kernels is not used, because other users can write to it"
+refused="warning: cuda: NVIDIA's driver keeps no compiled kernels: $work/kernels is not used, because other users can write to it"
 expect 0 "$refused" "${cached[@]}"
 [ "$(grep -c "keeps no compiled" err.txt)" -eq 1 ] || fail "the warning is printed more than once"
 [ ! -e kernels/index ] || fail "the driver has opened a folder that others can write to"

@@ -69,7 +69,7 @@ for cache in off kept; do
     named=(env POCL_CACHE_DIR="$PWD/open/pocl/kcache" XDG_CACHE_HOME="$PWD/closed" P2P_CACHE_DIR=$cache "$p2p")
     expect 0 "device: opencl:0" "${named[@]}" bench --what transfers --steps 1
     [ $cache = off ] && used=$PWD/closed/pocl/kcache || used=$PWD/kept/pocl
-    printed "warning: PoCL: its cache: the folder $PWD/open/pocl/kcache is not used, because other users can write to it (chmod go-w changes that); $used is used" \
+    printed "warning: PoCL: its cache: $PWD/open/pocl/kcache is not used, because other users can write to it (chmod go-w changes that); $used is used" \
         "POCL_CACHE_DIR with --cache $cache"
     [ -z "$(ls open/pocl/kcache)" ] || fail "an open POCL_CACHE_DIR was used: $(ls open/pocl/kcache)"
     expect 0 "because other users can write to it (chmod go-w changes that); $used is used" "${named[@]}" devices
@@ -83,8 +83,12 @@ expect 0 "device: opencl:0" "${named[@]}" bench --what transfers --steps 1
 printed "$PWD/open/pocl/kcache is not used, because of $PWD/open: other users can write to it" "a folder above that others can write to"
 chmod 755 open
 if chown 65534 open 2>/dev/null; then
+    chmod 1777 . # where any user can make a folder
     expect 0 "device: opencl:0" "${named[@]}" bench --what transfers --steps 1
     printed "$PWD/open/pocl/kcache is not used, because of $PWD/open: it belongs to another user" "another user's folder above"
+    chmod 755 .
+    expect 0 "device: opencl:0" "${named[@]}" bench --what transfers --steps 1
+    grep -q "is not used" err.txt && fail "a folder of an administrator's is refused: $(cat err.txt)"
     chown "$(id -u)" open
 else
     skipped "a folder above that belongs to another user" "it needs root"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A folder of results: one command at a time writes there, and a second is refused by name. The first is stopped while it
-# writes, so no moment is left to chance.
+# writes.
 #
 #   tests/program/test_result_folders.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
@@ -34,7 +34,7 @@ completes() {
     [ -e "$out/run.lock" ] && fail "$out: the lock is still there after the end"
 }
 
-# killed COMMAND...: the first is killed. Its lock blocks nobody: the command succeeds.
+# killed COMMAND...: the first is killed. Its lock blocks no other command.
 killed() {
     kill -s KILL $first
     wait $first 2>/dev/null
@@ -116,26 +116,30 @@ done
 [ $written -eq 1 ] || fail "$written commands have written same.png"
 
 echo "-- p2p pairs"
-hold made "$p2p" pairs grey photos made --workers 1
-refused "$p2p" pairs blank photos made
-refused "$p2p" pairs grey photos made
+mkdir many # so that the first command takes long enough to be stopped
+for copy in $(seq 10); do
+    for photo in photos/*; do cp "$photo" "many/$copy-${photo##*/}"; done
+done
+hold made "$p2p" pairs grey many made --workers 1
+refused "$p2p" pairs blank many made
+refused "$p2p" pairs grey many made
 refused "$p2p" pairs split made
 refused "$p2p" pairs video photos/00001.jpg made
 refused "$p2p" sample-data made
 completes
 printf '{"pid":1,"host":"far","boot":"b","start":2,"since":"2026-01-01 00:00:00 UTC"}' >made/run.lock
-for command in "split made" "grey photos made" "video photos/00001.jpg made"; do
+for command in "split made" "grey many made" "video photos/00001.jpg made"; do
     # shellcheck disable=SC2086
     expect 2 "made may be in use: process 1 on far began to write to it at 2026-01-01" "$p2p" pairs $command
 done
 rm made/run.lock
 expect 0 "" "$p2p" pairs split made
-[ "$(find made -name '*.png' | wc -l)" -eq 40 ] || fail "made: pictures are missing"
-hold halves "$p2p" pairs lowres photos halves --workers 1
-killed "$p2p" pairs lowres photos halves
+[ "$(find made -name '*.png' | wc -l)" -eq 400 ] || fail "made: pictures are missing"
+hold halves "$p2p" pairs lowres many halves --workers 1
+killed "$p2p" pairs lowres many halves
 
 echo "-- p2p sample-data"
-hold more "$p2p" sample-data more --count 400 --size 32
+hold more "$p2p" sample-data more --count 2000 --size 32
 refused "$p2p" sample-data more --count 4 --size 32 --seed 2
 completes
 finish

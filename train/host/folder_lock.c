@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef p2p_status lock_check(const char *path, const char *what);
 
@@ -27,6 +28,7 @@ static p2p_status is_training(const char *folder, bool *training) {
 
 static p2p_status check_above_one(const char *folder) {
     bool training = false;
+    if (access(folder, W_OK) != 0) return P2P_OK; /* no lock of this user's, and maybe an automounter's */
     P2P_TRY(is_training(folder, &training));
     return training ? P2P_OK : check_one(folder, sys_lock_check_own);
 }

@@ -73,7 +73,7 @@ static void read_word(const char *path, char word[64]) {
     fclose(file);
 }
 
-/* The identity itself is confidential (machine-id(5)), so a hash is written. */
+/* A checksum, so that the file does not show the identity (machine-id(5)); it is no protection. */
 static void read_machine(char machine[P2P_CHECKSUM_DIGITS + 1]) {
     char word[64];
     read_word("/etc/machine-id", word);

@@ -110,8 +110,8 @@ p2p_status sys_file_set_aside(char **aside, const char *path);
 /* That path alone. The caller frees *aside. */
 p2p_status sys_path_aside(char **aside, const char *path);
 
-/* Remove an empty folder. P2P_OK if it does not exist or is not empty. A symbolic link stays as it is: it is
- * a person's, who put the folder elsewhere. */
+/* Remove an empty folder. P2P_OK if it does not exist or is not empty. A symbolic link is left as
+ * it is. */
 p2p_status sys_folder_remove(const char *path);
 
 /* A list that owns its names. */

@@ -15,7 +15,8 @@
 
 enum {
     LINE_BYTES = 4096, /* of a line that is printed in one piece */
-    WAIT_MS = 50       /* between looks for a stop and for the program's end */
+    WAIT_MS = 50,      /* between looks for a stop and for the program's end */
+    LAST_READS = 64    /* at most, after the program's end */
 };
 
 static const double STOP_SECONDS = 5; /* so long after a stop was passed on the program is killed */
@@ -40,11 +41,10 @@ static p2p_status failed_to_start(const char *name, int error) {
 
 /* In the new process, where all signals are blocked: handlers of p2p must not run there. */
 static void restore_signals(const sigset_t *mask) {
-    static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+    for (int number = 1; number < NSIG; number++) {
         struct sigaction present;
-        if (sigaction(handled[i], NULL, &present) == 0 && present.sa_handler != SIG_IGN)
-            (void)signal(handled[i], SIG_DFL);
+        if (sigaction(number, NULL, &present) == 0 && present.sa_handler != SIG_IGN)
+            (void)signal(number, SIG_DFL);
     }
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
 }
@@ -52,12 +52,8 @@ static void restore_signals(const sigset_t *mask) {
 /* In the new process, whose parent is `parent`. Writes errno to `failed` if the program can't be executed. */
 static _Noreturn void execute(const char *const *words, pid_t parent, int output, int failed,
                               const sigset_t *mask) {
-#ifdef __linux__
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(1);
-#else
-    (void)parent;
-#endif
-    const int nothing = open("/dev/null", O_RDONLY);
+    const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
         dup2(output, STDERR_FILENO) >= 0) {
         restore_signals(mask);
@@ -155,7 +151,7 @@ static void pass_on_stop(program *run) {
     }
 }
 
-/* The program may end while others hold its output open: then what is there is taken. */
+/* The program may end while others hold its output open, and print: then what the pipe holds is taken. */
 static p2p_status wait_for(program *run, int *state) {
     for (;;) {
         (void)read_output(run, WAIT_MS);
@@ -164,7 +160,7 @@ static p2p_status wait_for(program *run, int *state) {
         if (ended < 0 && errno != EINTR)
             return p2p_fail(P2P_FAILED, "can't wait for %s: %s", run->name, strerror(errno));
         if (ended != run->process) continue;
-        while (read_output(run, 0)) continue;
+        for (int i = 0; i < LAST_READS && read_output(run, 0); i++) continue;
         end_line(run);
         return P2P_OK;
     }

@@ -136,8 +136,8 @@ static bool is_request(int number) {
 
 /* A signal handler: async-signal-safe calls only. Further notices are ignored: a terminal that is closed
  * sends SIGHUP, and so do its shell, before it or after it, and service managers after SIGTERM; the kernel
- * repeats SIGXCPU every second. After a request the next one has its default action. After a notice it
- * has not: batch systems send SIGTERM some time after it. */
+ * repeats SIGXCPU every second. After a request the next one has its default action. After a notice
+ * the default actions are not restored, because batch systems send SIGTERM later. */
 static void request_stop(int number) {
     const int error = errno;
     const bool last = is_request(number);

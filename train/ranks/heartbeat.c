@@ -66,7 +66,8 @@ static struct {
     char *kept[MOST_WARNINGS]; /* warnings before the connection */
     int kept_count;
     bool connected;
-    double turn, pause; /* sys_clock() at the beginning of the thread's turn; seconds since the last */
+    double turn;                /* sys_clock() at the beginning of the thread's turn */
+    double pause, resumed;      /* the last time that others lost a thread that did not run: seconds, end */
     atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
     atomic_bool ending;         /* this process is about to end: nothing else may be printed */
     atomic_bool leaving;        /* the ends of connections are not losses */
@@ -136,10 +137,13 @@ static void hint_command(void) {
     sys_monitor_leave(beat.monitor);
 }
 
-/* Seconds for which this process may not have run: it may have been stopped before the turn or within it. */
+/* Seconds for which this process may not have run: it may have been stopped within the turn or before it. The
+ * others' ends are found behind the signs of life that had arrived, so not always in the turn after the
+ * pause. */
 static double longest_pause(void) {
-    const double since = sys_clock() - beat.turn;
-    return since > beat.pause ? since : beat.pause;
+    const double now = sys_clock(), since = now - beat.turn;
+    const bool recent = now - beat.resumed < beat.options.limit;
+    return recent && beat.pause > since ? beat.pause : since;
 }
 
 /* A process that was stopped for almost the limit is the one that the others have lost. */
@@ -365,12 +369,17 @@ static void send_beat(double passed) {
 static void watch(void *memory) {
     int *sockets = memory;
     bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
-    double last = beat.turn = sys_clock(), sent = last - INTERVAL, left = 0;
+    beat.turn = sys_clock();
+    double sent = beat.turn - INTERVAL, left = 0;
     while (!all_over() && left < SEND_LIMIT) {
         wait_for_peers(sockets, writes, ready);
-        const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
-        beat.pause = now - last;
-        beat.turn = last = now;
+        const double now = sys_clock(), passed = now - beat.turn;
+        const double turn = passed < LONGEST_TURN ? passed : LONGEST_TURN;
+        if (passed > beat.options.limit - INTERVAL) {
+            beat.pause = passed;
+            beat.resumed = now;
+        }
+        beat.turn = now;
         if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
         if (now - sent < INTERVAL) continue;

@@ -236,7 +236,8 @@ static void test_private_above(void **state) {
     REFUSED(p2p_path_check_private(folder), P2P_IO, "other users can write to it");
 }
 
-/* The folder above, and a link on the way, belong to another user; for root, whose files others can't own. */
+/* The folder above, and a link on the way, belong to another user and lie where any user can make them; else
+ * the owner and the group are trusted. */
 static void test_private_above_of_another_user(void **state) {
     (void)state;
     const char *above = test_own_path("above"), *folder = test_own_path("above/folder"),
@@ -245,13 +246,18 @@ static void test_private_above_of_another_user(void **state) {
     test_folder_add(folder);
     test_link_add(link, "above/folder");
     if (lchown(link, 1, (gid_t)-1) != 0) TEST_SKIP("only root can give files away");
+    OK(p2p_path_check_private(link)); /* an administrator's, for example */
+    assert_int_equal(chmod(test_own_folder, 01777), 0);
     REFUSED(p2p_path_check_private(link), P2P_IO, "it belongs to another user");
     REFUSED(p2p_folder_check_private(test_own_path("to-above/absent")), P2P_IO, "it belongs to another user");
     OK(p2p_folder_check_private(folder));
     assert_int_equal(chown(above, 1, (gid_t)-1), 0);
     REFUSED(p2p_folder_check_private(folder), P2P_IO, "above: it belongs to another user");
-    assert_int_equal(chown(above, geteuid(), (gid_t)-1), 0);
+    assert_int_equal(chmod(test_own_folder, 0755), 0);
     OK(p2p_folder_check_private(folder));
+    assert_int_equal(chmod(above, 0775), 0);
+    OK(p2p_folder_check_private(folder));
+    OK(p2p_path_check_private(folder));
 }
 
 static void test_private_of_another_user(void **state) {

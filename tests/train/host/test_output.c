@@ -12,12 +12,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { PIPE_BYTES = 4096, LINES = 4000, LINE_BYTES = 8, LOST = 3 };
+enum { PIPE_BYTES = 4096, LINES = 40000, LINE_BYTES = 8, LOST = 3 };
 
 /* In the child: prints numbered lines, and ends with 0 if all were written. */
 static void print_lines(int out) {
@@ -57,12 +58,17 @@ static int exit_code(pid_t child) {
     return WEXITSTATUS(state);
 }
 
-/* Waits until the pipe is full: then the child has to wait, or has failed. */
+/* Waits until the pipe holds no more than before: then the child has to wait, or has failed. */
 static void wait_until_full(int from) {
     char byte;
+    for (int held = -1, before = -2; held != before;) {
+        before = held;
+        sys_sleep(0.1);
+        assert_int_equal(ioctl(from, FIONREAD, &held), 0);
+        if (held == 0) before = -2;
+    }
     assert_int_equal(read(from, &byte, 1), 1);
     assert_int_equal(byte, '0');
-    sys_sleep(0.1);
 }
 
 static void test_slow_reader(void **state) {

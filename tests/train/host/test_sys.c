@@ -400,8 +400,8 @@ static void test_programs(void **state) {
     REFUSED(sys_program_run(ends_by_signal, keep_line, &code), P2P_FAILED, "signal 9 ended sh");
     REFUSED(sys_program_run(absent, keep_line, &code), P2P_FAILED,
             "the program p2p-no-such-program is not installed");
-    const char *const prints[] = {"sh", "-c", "echo out; echo err >&2; printf 'a\\n\\nb\\033'; sleep 9 &",
-                                  NULL};
+    const char *const prints[] = {
+        "sh", "-c", "echo out; echo err >&2; printf 'a\\n\\nb\\033'; (sleep 9; echo late) &", NULL};
     printed_lines[0] = '\0';
     OK(sys_program_run(prints, keep_line, &code)); /* `sleep` holds the output open */
     assert_string_equal(printed_lines, "[out][err][a][b\033]");

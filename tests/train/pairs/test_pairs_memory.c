@@ -102,6 +102,7 @@ static void check(const char *line) {
     print_message("%s: %ld of %llu bytes\n", line, taken, (unsigned long long)made.task.bytes);
     assert_true(taken > WIDTH * HEIGHT / 4);
     assert_true((unsigned long long)taken <= made.task.bytes);
+    assert_int_equal(remove(made.task.result), 0);
     measured_free(&made);
 }
 
