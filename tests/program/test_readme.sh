@@ -217,7 +217,7 @@ echo "-- files in the header comments of scripts and of sources"
 headers() {
     awk -v name="${1#"$source/"}" '!/^#/ { exit } !/^#!/ { printf "%s:%d\t%s\n", name, FNR, substr($0, 2) }' "$1"
 }
-while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/ci" -type f \( -name '*.sh' -o -path '*/ci/*' \) \
+while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/ci" -type f \( -name '*.sh' -o -path "$source/ci/*" \) \
     ! -name '*.md' | sort) >headers.txt
 # The same of the sources in C, CUDA C and OpenCL C, as far as a line has a name with an ending.
 (cd "$source" && find backend* models train tests -type f -regex '.*\.\(c\|h\|cl\|clh\|cu\|cuh\)' -print0 | xargs -0 awk '
