@@ -197,28 +197,35 @@ __attribute__((destructor)) static void end(void) {
 #define DEVICE  "device"
 enum { FAULTS = 16 };
 typedef struct {
-    char call[64], error[64];
+    char call[64], what[64]; /* an error, or seconds */
     long at, count;
     bool on; /* and every later one */
 } fault;
 
-static int read_faults(fault *faults) {
-    const char *text = getenv("P2P_MACHINE_FAIL");
-    int count = 0;
+/* Those of a variable. */
+typedef struct {
+    const char *variable;
+    bool read;
+    fault fault[FAULTS];
+    int count;
+} fault_list;
+
+static void read_faults(fault_list *list) {
+    const char *text = getenv(list->variable);
+    list->read = true;
     while (text && *text) {
-        fault *f = &faults[count];
+        fault *f = &list->fault[list->count];
         char number[24] = "";
         int used = 0;
-        if (count == FAULTS ||
-            sscanf(text, "%63[^:,]:%23[0-9+]:%63[^:,]%n", f->call, number, f->error, &used) != 3)
-            bad_setting("P2P_MACHINE_FAIL", text);
+        if (list->count == FAULTS ||
+            sscanf(text, "%63[^:,]:%23[0-9+]:%63[^:,]%n", f->call, number, f->what, &used) != 3)
+            bad_setting(list->variable, text);
         f->at = strtol(number, NULL, 10);
         f->on = strchr(number, '+') != NULL;
-        count++;
+        list->count++;
         text += used;
         if (*text == ',') text++;
     }
-    return count;
 }
 
 static bool fault_is_of(const fault *f, const char *call, bool uses_device) {
@@ -227,20 +234,37 @@ static bool fault_is_of(const fault *f, const char *call, bool uses_device) {
     return strcmp(f->call, "*") == 0 || (uses_device && strcmp(f->call, DEVICE) == 0);
 }
 
-/* Counts a call; the error that is planted in it, or NULL. */
-static const char *find_fault(const char *call, bool uses_device) {
-    static fault faults[FAULTS];
-    static int count = -1;
-    const char *error = NULL;
-    if (count < 0) count = read_faults(faults);
-    for (int i = 0; i < count; i++) {
-        fault *f = &faults[i];
+/* Counts a call; what is planted in it, or NULL. */
+static const char *find_planted(fault_list *list, const char *call, bool uses_device) {
+    const char *found = NULL;
+    if (!list->read) read_faults(list);
+    for (int i = 0; i < list->count; i++) {
+        fault *f = &list->fault[i];
         if (!fault_is_of(f, call, uses_device)) continue;
         f->count++;
-        if (f->count == f->at || (f->on && f->count > f->at)) error = f->error;
+        if (f->count == f->at || (f->on && f->count > f->at)) found = f->what;
     }
+    return found;
+}
+
+/* Of P2P_MACHINE_SLOW: the call takes so many seconds longer. */
+static void delay(const char *call, bool uses_device) {
+    static fault_list delays = {.variable = "P2P_MACHINE_SLOW"};
+    const char *text = find_planted(&delays, call, uses_device);
+    if (!text) return;
+    char *end;
+    const double seconds = strtod(text, &end);
+    if (*end || !(seconds >= 0 && seconds <= 3600)) bad_setting(delays.variable, text);
+    const time_t whole = (time_t)seconds;
+    nanosleep(&(struct timespec){whole, (long)(1e9 * (seconds - (double)whole))}, NULL);
+}
+
+/* Counts a call; the error that is planted in it, or NULL. */
+static const char *find_fault(const char *call, bool uses_device) {
+    static fault_list faults = {.variable = "P2P_MACHINE_FAIL"};
+    delay(call, uses_device);
     if (uses_device) machine_count("calls", call, 1);
-    return error;
+    return find_planted(&faults, call, uses_device);
 }
 
 /* Errors after which a context is unusable, by CUDA's documentation. */

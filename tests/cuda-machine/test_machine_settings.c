@@ -4,14 +4,16 @@
 #define _DEFAULT_SOURCE
 #include "machine_test.h"
 
+#include "../support/test_clock.h"
+
 #include <elf.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static void clear_settings(void) {
-    static const char *const names[] = {"DEVICES",  "CARD", "DRIVER",        "MEMORY",   "SEED",     "FAIL",
-                                        "COUNTERS", "LOG",  "UNINITIALIZED", "PATIENCE", "ADDRESSES"};
+    static const char *const names[] = {"DEVICES",  "CARD", "DRIVER",        "MEMORY",   "SEED",      "FAIL",
+                                        "COUNTERS", "LOG",  "UNINITIALIZED", "PATIENCE", "ADDRESSES", "SLOW"};
     char name[40];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(name, sizeof name, "P2P_MACHINE_%s", names[i]);
@@ -389,6 +391,21 @@ static void test_planted_faults(void **state) {
                "P2P_MACHINE_FAIL=cuInit: not understood");
 }
 
+/* The second and the third allocation sleep for half a second each. */
+static int allocate_slowly(void) {
+    const double begin = test_clock();
+    const int result = allocate_thrice();
+    return test_clock() - begin >= 1 ? result : 1;
+}
+
+static void test_slow_calls(void **state) {
+    (void)state;
+    assert_run(SETTINGS("P2P_MACHINE_SLOW=cuMemAlloc_v2:2+:0.5"), allocate_slowly, 0,
+               "allocation 2: CUDA_SUCCESS");
+    assert_run(SETTINGS("P2P_MACHINE_SLOW=cuMemAlloc_v2:1:long"), allocate_thrice, MACHINE_EXIT,
+               "P2P_MACHINE_SLOW=long: not understood");
+}
+
 static int forget_all(void) {
     CUstream stream;
     CUdeviceptr memory;
@@ -567,10 +584,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cards),           cmocka_unit_test(test_drivers),
         cmocka_unit_test(test_visible_devices), cmocka_unit_test(test_images),
-        cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_verdict),
-        cmocka_unit_test(test_orders),          cmocka_unit_test(test_uninitialized),
-        cmocka_unit_test(test_counters_file),   cmocka_unit_test(test_lost_at_a_call),
-        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_slow_calls),
+        cmocka_unit_test(test_verdict),         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_uninitialized),   cmocka_unit_test(test_counters_file),
+        cmocka_unit_test(test_lost_at_a_call),  cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

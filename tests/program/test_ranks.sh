@@ -58,6 +58,12 @@ if [ "$backend" = cuda ]; then
         run 1 env P2P_MACHINE_CARD=h200 "${train[@]}" --device cuda:0 --steps 1 --out mixed : \
         -np 1 env P2P_MACHINE_CARD=t4 "${train[@]}" --device cuda:1 --steps 1 --out mixed
     grep -qF '"precision": "fp32"' mixed/config.json || fail "mixed/config.json does not record fp32"
+    echo "-- a rank that compiles for longer than the others' devices may take for their work is waited for"
+    slow=(env P2P_MACHINE_SLOW=cuModuleLoadData:2:9) late=(--norm instance --steps 1 --device-timeout 4 --out late)
+    expect 0 "" run 1 "${train[@]}" --backend "$backend" "${late[@]}" : \
+        -np 1 "${slow[@]}" "${train[@]}" --backend "$backend" "${late[@]}"
+    late=("$p2p" bench --size 32 --ngf 4 --ndf 4 --norm instance --steps 9 --backend "$backend" --device-timeout 4)
+    expect 0 "2 ranks; one device" run 1 "${late[@]}" : -np 1 "${slow[@]}" "${late[@]}"
     echo "-- if NCCL fails in one rank, all reduce through host memory"
     expect 0 "gradients are reduced through host memory" \
         run 1 env P2P_MACHINE_FAIL=ncclGetUniqueId:1:ncclSystemError "${train[@]}" --backend "$backend" --steps 2 --out host : \

@@ -50,6 +50,12 @@ typedef struct {
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
 } contestant;
 
+/* The ranks begin together: a device that waits for others in a collective counts the time as its own. */
+static p2p_status begin_together(const ranks *together) {
+    double nothing = 0;
+    return ranks_add(together, &nothing, 1);
+}
+
 static p2p_status open_contestant(const settings *all, const ranks *together, int64_t devices,
                                   int64_t accumulate, contestant *c) {
     double seconds;
@@ -59,6 +65,7 @@ static p2p_status open_contestant(const settings *all, const ranks *together, in
     c->all.ranks = ranks_size(together);
     c->all.local_rank = ranks_local(together);
     P2P_TRY(bench_open(&c->b, &c->all, together, strcmp(all->what, "train") == 0));
+    P2P_TRY(begin_together(together));
     return bench_time_steps(&c->b, 2, &seconds); /* warms up */
 }
 
@@ -122,10 +129,8 @@ static p2p_status profile_additions(bench *b, growth_added *added) {
     return ranks_add(b->ranks, &added->updates_s, 1);
 }
 
-/* The ranks begin together. */
 static p2p_status time_round(contestant *c, int steps, int round) {
-    double together = 0;
-    P2P_TRY(ranks_add(c->ranks, &together, 1));
+    P2P_TRY(begin_together(c->ranks));
     const double before = sys_processor_time();
     P2P_TRY(bench_time_steps(&c->b, steps, &c->seconds[round]));
     c->processor[round] = (sys_processor_time() - before) / steps;
