@@ -484,10 +484,12 @@ static p2p_status show_end(training_loop *loop) {
     return P2P_OK;
 }
 
-static bool check_is_due(const training_loop *loop) {
+/* Whether the weights on all devices are compared. `keeps`: files will have the weights of the first one, and
+ * those of a device that differs must neither be used nor resumed. */
+static bool check_is_due(const training_loop *loop, bool keeps) {
     const trainer *t = loop->t;
     const int64_t every = t->all->check_replicas;
-    return every > 0 && t->replicas > 1 && loop->at->step % every == 0;
+    return every > 0 && t->replicas > 1 && (keeps || loop->at->step % every == 0);
 }
 
 enum { REPLICA_BYTES = 192 };
@@ -566,13 +568,13 @@ static p2p_status end_and_save_in_folder(training_loop *loop, bool saves) {
     return p2p_failure_give(&failure);
 }
 
-/* After a step: compare the replicas, end the epoch if it was the last one, then write a checkpoint if one is
- * due. */
+/* After a step: compare the replicas if that or anything else is due, end the epoch if it was the last one,
+ * then write a checkpoint. */
 static p2p_status after_step(training_loop *loop) {
     const trainer *t = loop->t;
     const bool epoch_ends = loop->at->batch == t->epoch_batches, last = loop->at->step == t->total_steps;
     const bool saves = save_is_due(loop) || last;
-    const bool checks = check_is_due(loop);
+    const bool checks = check_is_due(loop, epoch_ends || saves);
     if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
     if (checks) P2P_TRY(check_replicas(loop));
@@ -685,15 +687,25 @@ static p2p_status run_loop(training_loop *loop) {
     return is_done(loop) ? P2P_OK : load_and_train(loop);
 }
 
+/* Complete the last step, to the state that is saved. */
+static p2p_status complete(training_loop *loop) {
+    P2P_TRY(collect(loop));
+    if (check_is_due(loop, true)) P2P_TRY(check_replicas(loop));
+    return p2p_session_gather(loop->t->session);
+}
+
 static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_failure failure;
     p2p_failure_take(&failure, status);
     /* Whether all ranks end at this step. */
     const bool together = !loop->t->ranks || status == P2P_STOPPED || ranks_agreed(loop->t->ranks);
-    p2p_status collected = loop->can_save && together ? collect(loop) : P2P_FAILED;
-    if (collected == P2P_OK) collected = p2p_session_gather(loop->t->session);
-    if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
-    return trainer_rescue(loop->t, &failure, collected == P2P_OK, loop->bad_pair);
+    const bool completes = loop->can_save && together;
+    const p2p_status completed = completes ? complete(loop) : P2P_FAILED;
+    if (status == P2P_STOPPED && completed != P2P_OK)
+        p2p_failure_take(&failure, completed);
+    else if (completes && completed != P2P_OK)
+        p2p_warn("nothing is saved after step %" PRId64 ": %s", loop->at->step, p2p_message());
+    return trainer_rescue(loop->t, &failure, completed == P2P_OK, loop->bad_pair);
 }
 
 static p2p_status train(trainer *t) {
