@@ -16,13 +16,23 @@
 #include <threads.h>
 #include <time.h>
 
+/* Collectives that may be under way: each has an incomplete ticket of every member. */
+enum { RECENT = CUDA_IN_FLIGHT };
+
 typedef struct {
     p2p_be_comm *comm;
     p2p_be_device *device;
     ncclComm_t nccl;
     cuda_abort *abort; /* under way */
     CUstream stream;
+    p2p_ticket after[RECENT], done[RECENT]; /* of collective c: [c % RECENT] */
 } member;
+
+typedef struct {
+    p2p_kind kind;
+    p2p_type type;
+    int64_t elements;
+} collective;
 
 struct p2p_be_comm {
     int count, world;
@@ -32,8 +42,9 @@ struct p2p_be_comm {
     bool stuck;                     /* an abort has not ended: the member's device is lost */
     double deadline;                /* of opening, as clock_now; 0: none */
     mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
-    p2p_op last;                    /* the collective that was started last */
-    bool started;
+    collective recent[RECENT];      /* collective c: [c % RECENT] */
+    int64_t started;                /* collectives */
+    const member *hung;             /* whose work has reached the time limit; NULL: none's */
     member member[];
 };
 
@@ -45,8 +56,8 @@ struct p2p_be_comm {
 /* NCCL reports the loss of any device, so each device is queried. `one` made the call. */
 static p2p_status check_nccl(p2p_be_comm *comm, const member *one, ncclResult_t code, const char *what) {
     if (code == ncclSuccess || code == ncclInProgress) return P2P_OK;
-    comm->by_others = code == ncclRemoteError;
     for (int i = 0; i < comm->count; i++) P2P_TRY(cuda_check_device(&comm->member[i].device->queue, what));
+    comm->by_others = code == ncclRemoteError;
     return cuda_check_nccl(&one->device->queue, one->nccl, code, what);
 }
 
@@ -55,10 +66,11 @@ static void mark_broken(p2p_be_comm *comm) {
     const char *loss = "";
     for (int i = 0; i < comm->count; i++)
         if (comm->member[i].device->queue.lost) loss = comm->member[i].device->queue.loss;
+    if (comm->hung) loss = comm->hung->device->queue.loss;
     for (int i = 0; i < comm->count; i++) {
         cuda_queue *queue = &comm->member[i].device->queue;
         queue->broken = true;
-        if (!queue->lost) snprintf(queue->loss, sizeof queue->loss, "%s", loss);
+        if (!queue->lost && queue->loss != loss) snprintf(queue->loss, sizeof queue->loss, "%s", loss);
     }
 }
 
@@ -66,6 +78,7 @@ static void mark_broken(p2p_be_comm *comm) {
 static void mark_stuck(member *one) {
     cuda_queue *queue = &one->device->queue;
     one->comm->stuck = queue->lost = true;
+    if (one == one->comm->hung) return; /* it has a message */
     snprintf(queue->loss, sizeof queue->loss,
              "%s: the device was lost: NCCL's collectives on it could not be ended within %d s", queue->name,
              CUDA_ABORT_SECONDS);
@@ -103,6 +116,13 @@ static p2p_status abort_all(p2p_be_comm *comm, p2p_status status) {
     status = abort_locked(comm, status);
     mtx_unlock(&comm->lock);
     return status;
+}
+
+/* The process that has caused a failure reports it. Of a communicator that was opened, and has been aborted,
+ * this one's own message comes later than that. */
+static void let_others_report(const p2p_be_comm *comm) {
+    if (!comm->opened || !comm->processes || !comm->by_others) return;
+    (void)thrd_sleep(&(struct timespec){.tv_sec = CUDA_OTHERS_SECONDS}, NULL);
 }
 
 /* The state of a member's communicator; ncclInProgress while a call is not finished. */
@@ -146,6 +166,7 @@ static p2p_status check_watched(void *context) {
     p2p_status status = check_locked(one);
     mtx_unlock(&one->comm->lock);
     if (status == P2P_OK || status == P2P_DEVICE_LOST || !one->comm->opened) return status;
+    let_others_report(one->comm);
     status =
         cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost to its collectives", cuda_host->message());
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more");
@@ -157,24 +178,70 @@ static void abort_watched(void *context) {
     (void)abort_all(one->comm, P2P_DEVICE_LOST);
 }
 
-/* cuda_watch.describe: the last collective, if it has not ended. */
-static void describe_watched(void *context, char *text, size_t size) {
-    const member *one = context;
-    const p2p_op *op = &one->comm->last;
-    text[0] = '\0';
-    if (!one->comm->started || cuda_driver.cuStreamQuery(one->stream) != CUDA_ERROR_NOT_READY) return;
-    snprintf(text, size, "; %s of %lld %s has not ended, for which another process may be late or lost",
-             p2p_kind_name(op->kind), (long long)p2p_tensor_elements(&op->t[0]),
-             p2p_type_name(op->t[0].type));
+/* ---- What hangs ------------------------------------------------------------------------------------ */
+
+static bool is_pending(member *one, p2p_ticket ticket) {
+    return cuda_enter(&one->device->queue) == P2P_OK && cuda_ticket_is_pending(one->device, ticket);
+}
+
+static bool has_ended(p2p_be_comm *comm, int64_t number) {
+    for (int i = 0; i < comm->count; i++)
+        if (is_pending(&comm->member[i], comm->member[i].done[number % RECENT])) return false;
+    return true;
+}
+
+/* The first collective that has not ended; -1: all have. */
+static int64_t find_stuck(p2p_be_comm *comm) {
+    for (int64_t c = comm->started > RECENT ? comm->started - RECENT : 0; c < comm->started; c++)
+        if (!has_ended(comm, c)) return c;
+    return -1;
+}
+
+/* The first member whose part of the collective is missing; NULL: all have given theirs. What a member
+ * computes before has waited for no collective but those that have ended. */
+static const member *find_missing(p2p_be_comm *comm, int64_t number) {
+    for (int i = 0; i < comm->count; i++)
+        if (is_pending(&comm->member[i], comm->member[i].after[number % RECENT])) return &comm->member[i];
+    return NULL;
+}
+
+/* All members are ready for the collective. */
+static void describe_stuck(const p2p_be_comm *comm, const char *what, cuda_hang *hang) {
+    const bool apart = comm->world > comm->count;
+    hang->device = NULL;
+    hang->by_others = comm->processes != NULL;
+    snprintf(hang->text, sizeof hang->text,
+             "cuda: the devices were lost to their collectives: %s, to which all of this process have given "
+             "their part%s, has not ended",
+             what, apart ? " and those of others may not have" : ", over a connection that may be faulty");
+}
+
+/* cuda_watch.find. */
+static void find_watched(void *context, cuda_hang *hang) {
+    p2p_be_comm *comm = ((member *)context)->comm;
+    const int64_t stuck = find_stuck(comm);
+    if (stuck < 0) return;
+    const collective *c = &comm->recent[stuck % RECENT];
+    char what[80];
+    snprintf(what, sizeof what, "%s of %lld %s", p2p_kind_name(c->kind), (long long)c->elements,
+             p2p_type_name(c->type));
+    comm->hung = find_missing(comm, stuck);
+    if (!comm->hung) {
+        describe_stuck(comm, what, hang);
+        return;
+    }
+    hang->device = comm->hung->device;
+    snprintf(hang->text, sizeof hang->text, "; %s waits for it", what);
 }
 
 /* ---- Calls that do not block ----------------------------------------------------------------------- */
 
-static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeout) {
-    p2p_status status = cuda_host->fail(comm->opened ? P2P_DEVICE_LOST : P2P_FAILED,
-                                        "%s: NCCL has not finished %s within %g s",
-                                        comm->member[0].device->queue.name, what, timeout);
-    comm->by_others = true;
+static p2p_status fail_timeout(const member *one, const char *what, double timeout) {
+    p2p_be_comm *comm = one->comm;
+    p2p_status status =
+        cuda_host->fail(comm->opened ? P2P_DEVICE_LOST : P2P_FAILED,
+                        "%s: NCCL has not finished %s within %g s", one->device->queue.name, what, timeout);
+    comm->by_others = !comm->opened;
     status = abort_all(comm, status);
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more; --device-timeout SECONDS or "
                                    "P2P_CUDA_TIMEOUT=SECONDS raises the limit");
@@ -183,6 +250,7 @@ static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeo
 /* Waits until NCCL has finished its call for all members: until then it may not have enqueued anything. */
 static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
     const double timeout = comm->member[0].device->environment.timeout;
+    const double limit = timeout + (comm->opened && comm->processes ? CUDA_OTHERS_SECONDS : 0);
     double waited = 0;
     for (int i = 0; i < comm->count;) {
         bool busy = false;
@@ -191,7 +259,7 @@ static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
             i++;
             continue;
         }
-        if (timeout > 0 && waited > timeout) return fail_timeout(comm, what, timeout);
+        if (timeout > 0 && waited > limit) return fail_timeout(&comm->member[i], what, timeout);
         waited += cuda_pause_after(waited);
     }
     return P2P_OK;
@@ -280,15 +348,27 @@ static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_co
     return P2P_OK;
 }
 
+static void note_started(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                         const p2p_ticket *done) {
+    const int64_t at = comm->started++ % RECENT;
+    comm->recent[at] = (collective){op->kind, op->t[0].type, p2p_tensor_elements(&op->t[0])};
+    for (int i = 0; i < comm->count; i++) {
+        comm->member[i].after[at] = replicas[i].after;
+        comm->member[i].done[at] = done[i];
+    }
+}
+
 static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                         p2p_ticket *done) {
-    comm->last = *op;
-    comm->started = true;
     P2P_TRY(order_members(comm, replicas));
     P2P_TRY(begin_group(comm));
     p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
     if (status == P2P_OK) status = issue_tickets(comm, done);
-    return status == P2P_OK ? P2P_OK : abort_all(comm, status); /* some members may have started */
+    if (status == P2P_OK) note_started(comm, op, replicas, done);
+    if (status == P2P_OK) return P2P_OK;
+    status = abort_all(comm, status); /* some members may have started */
+    let_others_report(comm);
+    return status;
 }
 
 p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
@@ -505,7 +585,7 @@ static p2p_status connect(p2p_be_comm *comm, int rank0) {
 static void watch(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        one->device->watch = (cuda_watch){check_watched, abort_watched, describe_watched, one};
+        one->device->watch = (cuda_watch){check_watched, abort_watched, find_watched, one};
     }
 }
 

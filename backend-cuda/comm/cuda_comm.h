@@ -6,6 +6,11 @@
  * limit is exceeded, the communicator is aborted and its devices are lost. Threads may wait for different
  * devices.
  *
+ * At the time limit the device is named whose part of the first collective that has not ended is missing,
+ * whichever device the host waits for. If all of this process have given theirs, it waits CUDA_OTHERS_SECONDS
+ * longer for another process, which finds and reports the device that hangs. It does not report errors of
+ * other processes (ncclRemoteError) earlier than that either.
+ *
  * Replicas of several processes meet at the address that NCCL's own variable NCCL_COMM_ID=HOST:PORT names, of
  * rank 0, in all of them.
  */

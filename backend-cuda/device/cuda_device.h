@@ -14,6 +14,8 @@
 #include "library/cuda_error.h"
 #include "plan/cuda_target.h"
 
+#include <stdatomic.h>
+
 enum {
     CUDA_IN_FLIGHT = 64,       /* tickets that may be incomplete */
     CUDA_TICKET_STREAMS = 2,   /* streams of which a ticket may consist */
@@ -32,7 +34,7 @@ struct p2p_be_buffer {
 /* A ticket that may be incomplete: an event in each of its streams. */
 typedef struct {
     CUevent event[CUDA_TICKET_STREAMS];
-    int recorded; /* of these; 0: complete */
+    atomic_int recorded; /* of these; 0: complete. Threads that wait for other devices may read it */
 } cuda_slot;
 
 /* Pinned memory through which transfers of other memory of the host pass. */
@@ -42,14 +44,21 @@ typedef struct {
     bool busy;
 } cuda_stage;
 
+/* What has not ended at the time limit. */
+typedef struct {
+    p2p_be_device *device; /* whose work it is; NULL: none of this process */
+    bool by_others;        /* perhaps that of other processes, which report it */
+    char text[320];        /* of the message: after the seconds; all before them if there is no device */
+} cuda_hang;
+
 /* Work that runs beside the queue and may hang: collectives. Called while the host waits. */
 typedef struct {
     /* Fails if the work can't complete any more. */
     p2p_status (*check)(void *context);
     /* Ends it, so that other processes do not wait for this one. */
     void (*abort)(void *context);
-    /* Writes what has not ended, for the end of a message; "" if nothing. */
-    void (*describe)(void *context, char *text, size_t size);
+    /* Finds what keeps the caller waiting, which is `hang->device` unless it is changed. */
+    void (*find)(void *context, cuda_hang *hang);
     void *context;
 } cuda_watch;
 

@@ -4,22 +4,45 @@
 #include "cuda_pause.h"
 #include "cuda_standstill.h"
 
+#include <stdio.h>
 #include <threads.h>
 #include <time.h>
 
 /* ---- Waiting --------------------------------------------------------------------------------------- */
 
-static p2p_status fail_hung(p2p_be_device *device) {
-    char work[200] = "";
-    if (device->watch.describe) device->watch.describe(device->watch.context, work, sizeof work);
-    const p2p_status status = cuda_host->fail(
-        P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s%s",
-        device->queue.name, device->environment.timeout, work);
+static cuda_hang find_hang(p2p_be_device *device) {
+    cuda_hang hang = {.device = device};
+    if (device->watch.find) device->watch.find(device->watch.context, &hang);
+    return hang;
+}
+
+static p2p_status report_hang(const p2p_be_device *device, const cuda_hang *hang, cuda_queue *lost) {
+    static const char hung[] = "%s: the device was lost%s: it has not finished its work within %g s%s";
+    const double seconds = device->environment.timeout;
+    if (!hang->device) {
+        const p2p_status status = cuda_host->fail(P2P_DEVICE_LOST, "%s within %g s", hang->text, seconds);
+        snprintf(lost->loss, sizeof lost->loss, "%s", cuda_host->message());
+        return status;
+    }
+    snprintf(lost->loss, sizeof lost->loss, hung, lost->name, " by an earlier command", seconds, hang->text);
+    return cuda_host->fail(P2P_DEVICE_LOST, hung, lost->name, "", seconds, hang->text);
+}
+
+static p2p_status fail_hung(p2p_be_device *device, const cuda_hang *hang) {
+    cuda_queue *lost = hang->device ? &hang->device->queue : &device->queue;
+    const p2p_status status = report_hang(device, hang, lost);
     if (device->watch.abort) device->watch.abort(device->watch.context);
-    device->queue.lost = true;
+    lost->lost = true;
     return cuda_host->hint(
         status, "if it is only slow, raise the limit with --device-timeout SECONDS or the environment "
                 "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");
+}
+
+/* At the time limit. P2P_OK: it is not over yet. */
+static p2p_status check_hang(p2p_be_device *device, double waited) {
+    const cuda_hang hang = find_hang(device);
+    if (hang.by_others && waited <= device->environment.timeout + CUDA_OTHERS_SECONDS) return P2P_OK;
+    return fail_hung(device, &hang);
 }
 
 static double now(void) {
@@ -51,7 +74,8 @@ p2p_status cuda_wait_event(p2p_be_device *device, CUevent event) {
         if (code == CUDA_SUCCESS) return P2P_OK;
         if (code != CUDA_ERROR_NOT_READY) return cuda_check(&device->queue, code, "a command of the queue");
         if (device->watch.check) P2P_TRY(device->watch.check(device->watch.context));
-        if (device->environment.timeout > 0 && waited > device->environment.timeout) return fail_hung(device);
+        if (device->environment.timeout > 0 && waited > device->environment.timeout)
+            P2P_TRY(check_hang(device, waited));
         waited += cuda_pause_after(waited);
     }
 }
@@ -116,6 +140,13 @@ static p2p_status check_issued(const p2p_be_device *device, p2p_ticket ticket) {
 static cuda_slot *slot_of(p2p_be_device *device, p2p_ticket ticket) {
     if (ticket == 0 || ticket + CUDA_IN_FLIGHT <= device->last_ticket) return NULL;
     return &device->slot[ticket % CUDA_IN_FLIGHT];
+}
+
+bool cuda_ticket_is_pending(p2p_be_device *device, p2p_ticket ticket) {
+    const cuda_slot *slot = slot_of(device, ticket);
+    for (int i = 0; slot && i < slot->recorded; i++)
+        if (cuda_driver.cuEventQuery(slot->event[i]) == CUDA_ERROR_NOT_READY) return true;
+    return false;
 }
 
 p2p_status cuda_ticket_order(p2p_be_device *device, CUstream stream, p2p_ticket after) {

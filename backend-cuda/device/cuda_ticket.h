@@ -4,6 +4,11 @@
 
 #include "cuda_device.h"
 
+/* A wait for other processes is given up so many seconds after the time limit: the process whose device hangs
+ * finds it at the limit, ends its collectives, for which it takes up to CUDA_ABORT_SECONDS, and reports it.
+ */
+enum { CUDA_OTHERS_SECONDS = 10 };
+
 p2p_status cuda_tickets_open(p2p_be_device *device);
 void cuda_tickets_close(p2p_be_device *device);
 
@@ -12,6 +17,9 @@ void cuda_tickets_close(p2p_be_device *device);
 p2p_status cuda_ticket_issue(p2p_be_device *device, const CUstream *streams, int count, p2p_ticket *ticket);
 /* Orders the commands that a stream of this or another device gets from now on after a ticket of `device`. */
 p2p_status cuda_ticket_order(p2p_be_device *device, CUstream stream, p2p_ticket after);
+
+/* Whether commands before a ticket are not complete. The context is current. */
+bool cuda_ticket_is_pending(p2p_be_device *device, p2p_ticket ticket);
 
 /* submit, wait and order of the device table. */
 p2p_status cuda_submit(p2p_be_device *device, p2p_ticket *ticket);

@@ -1,6 +1,6 @@
 /* Devices that are lost or have too little memory, on the machine made of software: two H200 of 64 MiB.
  *
- *     test_cuda_lost hang|collective|abort|lose|memory
+ *     test_cuda_lost hang|collective|abort|other|first|both|lose|memory
  *     test_cuda_lost code CUDA_ERROR_...
  */
 #include "device_test.h"
@@ -91,31 +91,55 @@ static void planted_code_loses_the_device(void **state) {
     check_lost(device, buffer);
 }
 
-/* A collective does not end, on two devices: it is named. */
-static void hang_in_collective(const char *settings) {
+/* Two devices with a sum of 100 numbers. */
+typedef struct {
+    p2p_device *device[2];
+    p2p_buffer *buffer[2];
+    p2p_comm *comm;
+    p2p_ticket done[2];
+} pair;
+
+static pair open_pair(void) {
+    pair p;
     OK(p2p_limit_set("timeout", 1));
-    p2p_device *device[2] = {open_device("cuda:0"), open_device("cuda:1")};
-    p2p_buffer *buffer[2] = {create_buffer(device[0], 1000), create_buffer(device[1], 1000)};
-    p2p_place places[2] = {{buffer[0], 0}, {buffer[1], 0}};
-    p2p_ticket after[2] = {0}, done[2];
-    p2p_comm *comm = NULL;
+    for (int i = 0; i < 2; i++) {
+        p.device[i] = open_device(i == 0 ? "cuda:0" : "cuda:1");
+        p.buffer[i] = create_buffer(p.device[i], 1000);
+    }
+    OK(p2p_comm_open(p.device, 2, 2, 0, NULL, &p.comm));
+    return p;
+}
+
+static void begin_sum(pair *p) {
+    p2p_place places[2] = {{p->buffer[0], 0}, {p->buffer[1], 0}};
+    p2p_ticket after[2];
     p2p_op sum = {.kind = P2P_KIND_all_reduce};
     sum.t[0] = p2p_tensor_flat(P2P_TYPE_f32, 100);
-    OK(p2p_comm_open(device, 2, 2, 0, NULL, &comm));
-    setenv("P2P_MACHINE_NCCL", settings, 1);
-    OK(p2p_comm_run(comm, &sum, places, after, done));
-    REFUSED(p2p_device_wait(device[0], done[0]), P2P_DEVICE_LOST,
-            "cuda:0, NVIDIA H200: the device was lost: it has not finished its work within 1 s; all_reduce "
-            "of 100 "
-            "f32 has not ended");
-    for (int i = 0; i < 2; i++)
-        REFUSED(p2p_device_finish(device[i]), P2P_DEVICE_LOST, "NVIDIA H200: the device was lost");
+    for (int i = 0; i < 2; i++) OK(p2p_device_submit(p->device[i], &after[i]));
+    OK(p2p_comm_run(p->comm, &sum, places, after, p->done));
+}
+
+/* Later calls for both devices have the words. */
+static void close_lost(pair *p, const char *words) {
+    for (int i = 0; i < 2; i++) REFUSED(p2p_device_finish(p->device[i]), P2P_DEVICE_LOST, words);
     for (int i = 0; i < 2; i++) machine_lose_device(i, CUDA_ERROR_LAUNCH_FAILED, "it hangs");
-    p2p_comm_close(comm);
+    p2p_comm_close(p->comm);
     for (int i = 0; i < 2; i++) {
-        p2p_buffer_destroy(buffer[i]);
-        p2p_device_close(device[i]);
+        p2p_buffer_destroy(p->buffer[i]);
+        p2p_device_close(p->device[i]);
     }
+}
+
+/* A collective does not end, on two devices: neither is named, but it is. */
+static void hang_in_collective(const char *settings) {
+    pair p = open_pair();
+    setenv("P2P_MACHINE_NCCL", settings, 1);
+    begin_sum(&p);
+    REFUSED(p2p_device_wait(p.device[0], p.done[0]), P2P_DEVICE_LOST,
+            "cuda: the devices were lost to their collectives: all_reduce of 100 f32, to which all of this "
+            "process have given their part, over a connection that may be faulty, has not ended within 1 s");
+    assert_null(strstr(p2p_message(), "NVIDIA"));
+    close_lost(&p, "the device");
 }
 
 static void hanging_collective_is_named(void **state) {
@@ -129,21 +153,59 @@ static void hanging_abort_is_left(void **state) {
     hang_in_collective("stuck:1,abort:stuck");
 }
 
+/* Of two devices one hangs before its part of the second sum. It is named, though the first is waited for. */
+static void hang_before_collective(int hanging, const char *settings, const char *later) {
+    char named[80];
+    pair p = open_pair();
+    begin_sum(&p);
+    for (int i = 0; i < 2; i++) OK(p2p_device_order(p.device[i], p.done[i]));
+    assert_int_equal(cuCtxSetCurrent(p.device[hanging]->be->queue.context), CUDA_SUCCESS);
+    assert_int_equal(machine_enqueue_when(p.device[hanging]->be->queue.stream, "a command that hangs", NULL,
+                                          0, never, nothing, nothing, NULL, 0),
+                     CUDA_SUCCESS);
+    if (settings) setenv("P2P_MACHINE_NCCL", settings, 1);
+    begin_sum(&p);
+    begin_sum(&p);
+    snprintf(named, sizeof named, "cuda:%d, NVIDIA H200: the device was lost: it has not finished", hanging);
+    REFUSED(p2p_device_wait(p.device[0], p.done[0]), P2P_DEVICE_LOST, named);
+    MESSAGE_HAS(" its work within 1 s; all_reduce of 100 f32 waits for it");
+    close_lost(&p, later);
+}
+
+static void hanging_device_is_named(void **state) {
+    (void)state;
+    hang_before_collective(1, NULL, "cuda:1, NVIDIA H200: the device was lost by an earlier command: it has");
+}
+
+static void hanging_device_is_named_by_itself(void **state) {
+    (void)state;
+    hang_before_collective(0, NULL, "cuda:0, NVIDIA H200: the device was lost by an earlier command: it has");
+}
+
+/* Even if NCCL can't be ended on the other one. */
+static void hanging_device_and_abort(void **state) {
+    (void)state;
+    hang_before_collective(1, "abort:stuck", "the device was lost");
+}
+
 int main(int count, char **arguments) {
-    const struct CMUnitTest hangs[] = {cmocka_unit_test(hanging_device_is_lost)};
-    const struct CMUnitTest collectives[] = {cmocka_unit_test(hanging_collective_is_named)};
-    const struct CMUnitTest aborts[] = {cmocka_unit_test(hanging_abort_is_left)};
-    const struct CMUnitTest loses[] = {cmocka_unit_test(sticky_error_loses_one_device)};
-    const struct CMUnitTest memory[] = {cmocka_unit_test(out_of_memory_names_sizes)};
-    const struct CMUnitTest codes[] = {cmocka_unit_test(planted_code_loses_the_device)};
+    static const struct {
+        const char *name;
+        CMUnitTestFunction test;
+    } tests[] = {{"hang", hanging_device_is_lost},
+                 {"collective", hanging_collective_is_named},
+                 {"abort", hanging_abort_is_left},
+                 {"other", hanging_device_is_named},
+                 {"first", hanging_device_is_named_by_itself},
+                 {"both", hanging_device_and_abort},
+                 {"lose", sticky_error_loses_one_device},
+                 {"memory", out_of_memory_names_sizes},
+                 {"code", planted_code_loses_the_device}};
     code = count == 3 ? arguments[2] : "";
-    if (count == 3 && strcmp(arguments[1], "code") == 0) return cmocka_run_group_tests(codes, NULL, NULL);
-    if (count == 2 && strcmp(arguments[1], "hang") == 0) return cmocka_run_group_tests(hangs, NULL, NULL);
-    if (count == 2 && strcmp(arguments[1], "collective") == 0)
-        return cmocka_run_group_tests(collectives, NULL, NULL);
-    if (count == 2 && strcmp(arguments[1], "abort") == 0) return cmocka_run_group_tests(aborts, NULL, NULL);
-    if (count == 2 && strcmp(arguments[1], "lose") == 0) return cmocka_run_group_tests(loses, NULL, NULL);
-    if (count == 2 && strcmp(arguments[1], "memory") == 0) return cmocka_run_group_tests(memory, NULL, NULL);
-    fprintf(stderr, "usage: test_cuda_lost hang|collective|abort|lose|memory|code CODE\n");
+    for (size_t i = 0; count >= 2 && i < sizeof tests / sizeof tests[0]; i++) {
+        const struct CMUnitTest one[] = {{arguments[1], tests[i].test, NULL, NULL, NULL}};
+        if (strcmp(arguments[1], tests[i].name) == 0) return cmocka_run_group_tests(one, NULL, NULL);
+    }
+    fprintf(stderr, "usage: test_cuda_lost hang|collective|abort|other|first|both|lose|memory|code CODE\n");
     return 2;
 }

@@ -59,7 +59,7 @@ training=("$p2p" train "${small[@]/#cuda:0/cuda:0,cuda:1}" --precision fp32 --de
 export P2P_MACHINE_DEVICES=2
 expect 0 "done: the model is" "${training[@]}" --out whole2
 for abort in ends stuck; do
-    P2P_MACHINE_NCCL=stuck:14,abort:$abort expect 5 "p2p: cuda:0, NVIDIA H200: the device was lost: it has not finished" \
+    P2P_MACHINE_NCCL=stuck:14,abort:$abort expect 5 "p2p: cuda: the devices were lost to their collectives: all_reduce of " \
         timeout 60 "${training[@]}" --device-timeout 2 --out lost
     printed "the last checkpoint is lost/checkpoints/step-" "a collective that hangs"
     cp err.txt lost.err

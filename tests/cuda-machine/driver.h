@@ -108,8 +108,8 @@ CUcontext driver_context(int device);
 CUcontext driver_current(void);
 /* The device's sticky error or success, as what a call that waits returns. */
 CUresult driver_result(int device);
-/* Counts a command that has run; a planted sticky error loses the device. */
-void driver_plant_command(int device);
+/* Counts a command of the stream that has run; a planted sticky error loses the device. */
+void driver_plant_command(CUstream stream);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------ */
 
@@ -202,6 +202,7 @@ struct CUstream_st {
     driver_clock clock; /* of the last command given */
     driver_command *first, *last;
     int pending;
+    bool hangs;       /* its commands do not run any more: P2P_MACHINE_FAIL */
     CUgraph captured; /* counts the commands given; NULL: the stream is not captured */
     pthread_t capturer;
     CUstream next;

@@ -195,6 +195,8 @@ __attribute__((destructor)) static void end(void) {
 /* In place of a call's name: a command that a device executes, and a call of any name that uses a device. */
 #define COMMAND "command"
 #define DEVICE  "device"
+/* In place of a command's error: its stream runs no other one. */
+#define HANG "hang"
 enum { FAULTS = 16 };
 typedef struct {
     char call[64], what[64]; /* an error, or seconds */
@@ -292,12 +294,15 @@ static bool is_sticky(CUresult error) {
     }
 }
 
-static CUresult planted_error(const char *call, bool uses_device) {
-    const char *name = find_fault(call, uses_device);
-    if (!name) return CUDA_SUCCESS;
+static CUresult error_of(const char *name) {
     const CUresult error = driver_error_of_name(name);
     if (error == CUDA_SUCCESS) bad_setting("P2P_MACHINE_FAIL", name);
     return error;
+}
+
+static CUresult planted_error(const char *call, bool uses_device) {
+    const char *name = find_fault(call, uses_device);
+    return name ? error_of(name) : CUDA_SUCCESS;
 }
 
 static void lose(int device, CUresult error, const char *call) {
@@ -306,10 +311,15 @@ static void lose(int device, CUresult error, const char *call) {
     machine_lose_device(device, error, why);
 }
 
-void driver_plant_command(int device) {
+void driver_plant_command(CUstream stream) {
     machine_count("commands", "run", 1);
-    const CUresult error = planted_error(COMMAND, false);
-    if (is_sticky(error)) lose(device, error, COMMAND);
+    const char *name = find_fault(COMMAND, false);
+    if (name && strcmp(name, HANG) == 0) {
+        stream->hangs = true;
+        return;
+    }
+    const CUresult error = name ? error_of(name) : CUDA_SUCCESS;
+    if (is_sticky(error)) lose(stream->device, error, COMMAND);
 }
 
 CUresult driver_plant(const char *call, bool uses_device) {

@@ -167,12 +167,13 @@ static void execute(driver_command *command) {
         *now +=
             2000 + (command->launch ? command->launch(command, &footprint) : run_stated(command, &footprint));
         driver_check_races(command, &footprint);
-        driver_plant_command(device);
+        driver_plant_command(command->stream);
     }
     driver_drop_command(command);
 }
 
 static bool is_ready(const driver_command *command) {
+    if (command->stream->hangs) return false;
     if (command->kind == DRIVER_WAIT) return command->record->done;
     return !command->ready || command->ready(command->data);
 }

@@ -398,6 +398,25 @@ static int allocate_slowly(void) {
     return test_clock() - begin >= 1 ? result : 1;
 }
 
+/* The commands of another stream run. */
+static int fill_two_streams(void) {
+    CUstream stream, other;
+    CUdeviceptr memory;
+    if (begin(&stream) || cuStreamCreate(&other, CU_STREAM_NON_BLOCKING) || cuMemAlloc(&memory, 200))
+        return 1;
+    for (int i = 0; i < 2; i++)
+        if (cuMemsetD8Async(memory, 0, 100, stream)) return 1;
+    if (cuMemsetD8Async(memory + 100, 0, 100, other) || cuStreamSynchronize(other)) return 1;
+    fprintf(stderr, "%s\n", cuStreamQuery(stream) == CUDA_ERROR_NOT_READY ? "hangs" : "has ended");
+    _exit(0);
+}
+
+static void test_hanging_streams(void **state) {
+    (void)state;
+    assert_run(SETTINGS("P2P_MACHINE_FAIL=command:1:hang"), fill_two_streams, 0, "hangs");
+    assert_run(SETTINGS("P2P_MACHINE_FAIL=command:2:hang"), fill_two_streams, 0, "has ended");
+}
+
 static void test_slow_calls(void **state) {
     (void)state;
     assert_run(SETTINGS("P2P_MACHINE_SLOW=cuMemAlloc_v2:2+:0.5"), allocate_slowly, 0,
@@ -585,9 +604,10 @@ int main(void) {
         cmocka_unit_test(test_cards),           cmocka_unit_test(test_drivers),
         cmocka_unit_test(test_visible_devices), cmocka_unit_test(test_images),
         cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_slow_calls),
-        cmocka_unit_test(test_verdict),         cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_uninitialized),   cmocka_unit_test(test_counters_file),
-        cmocka_unit_test(test_lost_at_a_call),  cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_hanging_streams), cmocka_unit_test(test_verdict),
+        cmocka_unit_test(test_orders),          cmocka_unit_test(test_uninitialized),
+        cmocka_unit_test(test_counters_file),   cmocka_unit_test(test_lost_at_a_call),
+        cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,13 @@ if [ "$backend" = cuda ]; then
         -np 1 "${slow[@]}" "${train[@]}" --backend "$backend" "${late[@]}"
     late=("$p2p" bench --size 32 --ngf 4 --ndf 4 --norm instance --steps 9 --backend "$backend" --device-timeout 4)
     expect 0 "2 ranks; one device" run 1 "${late[@]}" : -np 1 "${slow[@]}" "${late[@]}"
+    echo "-- the device of another rank that hangs or fails is named, and not one that waits for it"
+    for fault in hang CUDA_ERROR_ECC_UNCORRECTABLE; do
+        loses=("${train[@]}" --backend "$backend" --steps 9 --device-timeout 4 --out "$fault")
+        expect 5 "p2p: rank 1 on $machine: cuda:1, NVIDIA H200: the device was lost: " \
+            run 1 "${loses[@]}" : -np 1 env P2P_MACHINE_FAIL=command:600:$fault "${loses[@]}"
+        [ "$(messages | wc -l)" -eq 1 ] || fail "not printed once: $(grep '^p2p: ' err.txt)"
+    done
     echo "-- if NCCL fails in one rank, all reduce through host memory"
     expect 0 "gradients are reduced through host memory" \
         run 1 env P2P_MACHINE_FAIL=ncclGetUniqueId:1:ncclSystemError "${train[@]}" --backend "$backend" --steps 2 --out host : \
