@@ -2,9 +2,10 @@
  *
  * If all devices are of one module that has a communicator, and it supports the collective, it performs it
  * beside the devices' other commands. Otherwise the data passes through host memory: a chunk at a time is
- * read from all replicas, reduced in replica order in double precision, then over the processes, and written
- * to all replicas, and every transfer is waited for. This works for any mix of devices, and is slow. All
- * processes take the same way.
+ * read from all replicas, reduced in replica order, then over the processes, and written to all replicas, and
+ * every transfer is waited for. This works for any mix of devices, and is slow. All processes take the same
+ * way. Sums are in the precision of those over processes (p2p_processes.h), so replicas of one process have
+ * the bits of as many processes with one each.
  */
 #include "device_internal.h"
 #include "host/log.h"
@@ -28,7 +29,7 @@ struct p2p_comm {
     p2p_contribution *replicas; /* of the collective under way */
     char *staging;              /* a chunk of every replica: replica i's begins at i * staging_bytes */
     size_t staging_bytes;
-    double *sum;
+    void *sum; /* two rows of sum_elements, in double precision at most */
     size_t sum_elements;
 };
 
@@ -257,16 +258,28 @@ static void stage(p2p_comm *comm, size_t i, p2p_type type, double value) {
     p2p_tensor_pack(&one, &value, P2P_TYPE_f64, comm->staging + i * p2p_type_bytes(type));
 }
 
-/* Adds in replica order, whole rows at a time. `sum` has room for two. */
+static void add_f32(float *sum, const float *part, size_t elements) {
+    for (size_t i = 0; i < elements; i++) sum[i] += part[i];
+}
+
+static void add_f64(double *sum, const double *part, size_t elements) {
+    for (size_t i = 0; i < elements; i++) sum[i] += part[i];
+}
+
+/* Adds in replica order, whole rows at a time: float64 in float64, narrower types in float32. */
 static void sum_staged(p2p_comm *comm, size_t elements, p2p_type type) {
     const p2p_tensor row = p2p_tensor_flat(type, (int64_t)elements);
-    double *part = comm->sum + elements;
-    p2p_tensor_unpack(&row, comm->staging, comm->sum, P2P_TYPE_f64);
+    const p2p_type wide = type == P2P_TYPE_f64 ? P2P_TYPE_f64 : P2P_TYPE_f32;
+    void *part = (char *)comm->sum + elements * p2p_type_bytes(wide);
+    p2p_tensor_unpack(&row, comm->staging, comm->sum, wide);
     for (int replica = 1; replica < comm->count; replica++) {
-        p2p_tensor_unpack(&row, comm->staging + (size_t)replica * comm->staging_bytes, part, P2P_TYPE_f64);
-        for (size_t i = 0; i < elements; i++) comm->sum[i] += part[i];
+        p2p_tensor_unpack(&row, comm->staging + (size_t)replica * comm->staging_bytes, part, wide);
+        if (wide == P2P_TYPE_f64)
+            add_f64(comm->sum, part, elements);
+        else
+            add_f32(comm->sum, part, elements);
     }
-    p2p_tensor_pack(&row, comm->sum, P2P_TYPE_f64, comm->staging);
+    p2p_tensor_pack(&row, comm->sum, wide, comm->staging);
 }
 
 static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {

@@ -103,9 +103,10 @@ p2p_status p2p_recorded_run(p2p_recorded *recorded);
 void p2p_recorded_destroy(p2p_recorded *recorded);
 
 /* Collectives over a session's devices: by the backend's communicator if all devices are of one module that
- * has one and it supports the operation, else through host memory, reduced in replica order in double
- * precision. `processes` reaches those of the replicas that are not in this one, and outlives the
- * communicator; NULL if all are, or if the backend finds the others itself. comm.c */
+ * has one and it supports the operation, else through host memory, reduced in replica order as
+ * p2p_processes.h adds processes: in float32, but float64 and moments in float64. `processes` reaches those
+ * of the replicas that are not in this one, and outlives the communicator; NULL if all are, or if the backend
+ * finds the others itself. comm.c */
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0,
                          const p2p_processes *processes, p2p_comm **comm);
 void p2p_comm_close(p2p_comm *comm);

@@ -75,9 +75,9 @@ if [ "$backend" = cuda ]; then
     expect 0 "gradients are reduced through host memory" \
         run 1 env P2P_MACHINE_FAIL=ncclGetUniqueId:1:ncclSystemError "${train[@]}" --backend "$backend" --steps 2 --out host : \
         -np 1 "${train[@]}" --backend "$backend" --steps 2 --out host
-    echo "-- two ranks on one device reduce through host memory too: NCCL needs a device for each"
-    expect 0 "processes 0 and 1 use one device" run 2 "${train[@]}" --device "$backend:0" --steps 2 --out one
-    expect 0 "" "${train[@]}" --device "$backend:0,$backend:0" --steps 2 --out one1
+    echo "-- three ranks on one device reduce through host memory too: NCCL needs a device for each"
+    expect 0 "processes 0 and 1 use one device" run 3 "${train[@]}" --device "$backend:0" --steps 2 --out one
+    expect 0 "" "${train[@]}" --device "$backend:0,$backend:0,$backend:0" --steps 2 --out one1
     equal_runs one one1
 fi
 if [ "$backend" != reference ]; then
