@@ -2,11 +2,12 @@
 # Ranks that fail, die, stop, or get a signal: all end, with one message and an exit code, and what is left of the training
 # continues.
 #
-#   tests/program/test_ranks_lost.sh P2P BACKEND LAUNCHER     BACKEND: one with at least three devices
+#   tests/program/test_ranks_lost.sh P2P BACKEND LAUNCHER COMPARE_TENSORS     BACKEND: one with at least three devices
 support=$(realpath "$(dirname "$0")/../support")
 . "$support/expect.sh" "$1" "$2:0"
 backend=$2
 . "$support/ranks.sh" "$3"
+modules=$(realpath "$(dirname "$4")/modules") # with the backend "flipped", of which a device is faulty
 draw_toys 11
 tiny=(--size 32 --ngf 4 --ndf 4 --seed 5)
 base=(--data "$work/toys" "${tiny[@]}" --checkpoint-every 3)
@@ -201,12 +202,17 @@ case $launcher in
     ;;
 esac
 
+# more_pairs FOLDER: a copy of the pairs with 20 more to validate, of which rank 0 draws ten.
+more_pairs() {
+    cp -r "$work/toys" "$1"
+    for i in $(seq 10 29); do cp "$1/train/00001.jpg" "$1/val/x$i.jpg"; done
+}
+
 # spoil RANK FILES: two ranks have copies of the pairs. After the first steps RANK can't read these files of its own any
 # more. All end after the same step, whose state is kept: it is that of an undisturbed training.
 spoil() {
-    local rank=$1 who="" i step status
-    cp -r "$work/toys" pairs0
-    for i in $(seq 10 29); do cp pairs0/train/00001.jpg "pairs0/val/x$i.jpg"; done # rank 0 draws ten of them
+    local rank=$1 who="" step status
+    more_pairs pairs0
     cp -r pairs0 pairs1
     begin_ranks 1 broken 2 --data pairs0 "${long[@]}" --epochs 100000 : \
         -np 1 "$p2p" train --backend "$backend" --out broken --data pairs1 "${long[@]}" --epochs 100000
@@ -229,6 +235,48 @@ echo "-- a picture can't be read any more: the last step is kept"
 beside spoil 0 "train/0000[1-6].jpg"
 beside spoil 1 "train/0000[1-6].jpg"
 beside spoil 1 "val/x2[0-9].jpg"
+together
+
+# flipped COUNT FAULT OPTION...: so many ranks with a device each, of which that of rank 1 has the fault.
+flipped() {
+    local count=$1 fault=$2
+    shift 2
+    local train=("$p2p" train --backend flipped --out out "$@")
+    P2P_MODULE_PATH=$modules expect 1 "" run 1 "${train[@]}" : -np 1 env P2P_FLIPPED="$fault" "${train[@]}" \
+        $([ "$count" -eq 2 ] || printf '%s ' : -np $((count - 2)) "${train[@]}")
+}
+# Two steps of two updates each are right. The first checkpoint is due after step 3.
+disagree() {
+    local count=$1 words=$2
+    flipped "$count" bit:1:4 "${base[@]}" --epochs 9
+    once "$words"
+    grep -q "^hint: .*p2p doctor --device flipped:1 on $machine" err.txt || fail "no check: $(grep '^hint' err.txt)"
+    [ -e out/checkpoints ] && fail "weights are kept that differ: $(ls out/checkpoints)"
+    grep -q "^hint: .*there is no checkpoint yet; " err.txt || fail "not without a checkpoint: $(grep '^hint' err.txt)"
+}
+# A signal comes when the devices already disagree.
+disagree_at_a_signal() {
+    "$p2p" sample-data many --count 3000 --size 32 >/dev/null 2>&1 || fail "no data"
+    export P2P_MODULE_PATH=$modules
+    backend=flipped begin_ranks 1 early 4 --data many "${long[@]}" : \
+        -np 1 env P2P_FLIPPED=bit:1:4 "$p2p" train --backend flipped --out early --data many "${long[@]}"
+    kill -TERM "$(rank_of 0 early)"
+    wait $training
+    grep -q "the weights on flipped:0 of rank 0 .* and on flipped:1 of rank 1 .* differ" early.err || fail "early: $(tail -n 3 early.err)"
+    [ -e early/checkpoints ] && fail "weights are kept that differ: $(ls early/checkpoints)"
+}
+# The pictures of one rank are no numbers: no other one saves the training.
+diverge() {
+    more_pairs pairs
+    flipped 2 nan:1:24576 --data pairs "${long[@]}" --epochs 9
+    once "p2p: rank 1 on $machine: the generator can't draw x"
+    [ -e out/checkpoints ] && fail "a checkpoint of a training that diverged: $(ls out/checkpoints)"
+}
+echo "-- a device whose weights differ is named, and nothing of it is kept; nor of a training that diverged"
+beside disagree 3 "the weights on flipped:1 of rank 1 on $machine (number 2 of 3 devices) are no longer"
+beside disagree 2 "the weights on flipped:0 of rank 0 on $machine (number 1 of 2 devices) and on flipped:1 of rank 1"
+beside disagree_at_a_signal
+beside diverge
 together
 
 finish

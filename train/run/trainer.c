@@ -492,44 +492,51 @@ static bool check_is_due(const training_loop *loop, bool keeps) {
     return every > 0 && t->replicas > 1 && (keeps || loop->at->step % every == 0);
 }
 
-enum { REPLICA_BYTES = 192 };
+enum { REPLICA_BYTES = 256 };
 
 /* "cuda:1 of rank 2 on host (number 10 of 32 devices)" */
 static void name_replica(const trainer *t, int replica, char text[REPLICA_BYTES]) {
-    const int rank = replica / t->devices.count, device = replica % t->devices.count;
-    const bool is_own = rank == ranks_number(t->ranks);
+    const int rank = replica / t->devices.count;
     char where[128] = "";
     if (t->ranks) snprintf(where, sizeof where, " of rank %d on %s", rank, ranks_host(t->ranks, rank));
-    snprintf(text, REPLICA_BYTES, "%s%s (number %d of %d devices)",
-             is_own ? p2p_device_address(t->devices.list[device]) : "a device", where, replica + 1,
+    snprintf(text, REPLICA_BYTES, "%s%s (number %d of %d devices)", t->addresses[replica], where, replica + 1,
              t->replicas);
+}
+
+/* "p2p doctor --device cuda:1 on host" */
+static void name_check(const trainer *t, int replica, char text[REPLICA_BYTES]) {
+    const char *host = t->ranks ? ranks_host(t->ranks, replica / t->devices.count) : "";
+    snprintf(text, REPLICA_BYTES, "p2p doctor --device %s%s%s", t->addresses[replica], t->ranks ? " on " : "",
+             host);
 }
 
 static p2p_status blame(const training_loop *loop, int replica) {
     const trainer *t = loop->t;
-    char named[REPLICA_BYTES];
+    char named[REPLICA_BYTES], check[REPLICA_BYTES];
     name_replica(t, replica, named);
+    name_check(t, replica, check);
     p2p_fail(P2P_FAILED, "after step %" PRId64 " the weights on %s are no longer those of the others",
              loop->at->step, named);
-    if (replica / t->devices.count != ranks_number(t->ranks)) return P2P_FAILED;
-    const char *address = p2p_device_address(t->devices.list[replica % t->devices.count]);
-    return p2p_hint(P2P_FAILED,
-                    "%s, its memory or its link is faulty: p2p doctor --device %s; train without it", address,
-                    address);
+    return p2p_hint(P2P_FAILED, "%s, its memory or its link is faulty: %s; train without it",
+                    t->addresses[replica], check);
 }
 
 /* Of two devices, or of two and two, either may be the faulty one. */
 static p2p_status blame_neither(const training_loop *loop, const p2p_difference *found) {
     char one[REPLICA_BYTES], other[REPLICA_BYTES];
     const bool in_order = found->like < found->replica;
-    name_replica(loop->t, in_order ? found->like : found->replica, one);
-    name_replica(loop->t, in_order ? found->replica : found->like, other);
+    const int first = in_order ? found->like : found->replica,
+              second = in_order ? found->replica : found->like;
+    name_replica(loop->t, first, one);
+    name_replica(loop->t, second, other);
     p2p_fail(P2P_FAILED,
              "after step %" PRId64
              " the weights on %s and on %s differ, and no majority shows which are right",
              loop->at->step, one, other);
-    return p2p_hint(P2P_FAILED, "one of these devices, its memory or its link is faulty: check both with p2p "
-                                "doctor --device ADDRESS");
+    name_check(loop->t, first, one);
+    name_check(loop->t, second, other);
+    return p2p_hint(P2P_FAILED, "one of these devices, its memory or its link is faulty: %s, and %s", one,
+                    other);
 }
 
 /* Compare the weights of all devices, which every step changes alike. */
@@ -694,12 +701,20 @@ static p2p_status complete(training_loop *loop) {
     return p2p_session_gather(loop->t->session);
 }
 
+/* Whether the state after the last step is saved. Of several ranks all must end at this step, be able to
+ * complete it, and have a training that did not diverge: else none saves, because each waits for the others.
+ */
+static bool can_complete(const training_loop *loop, p2p_status status) {
+    ranks *all = loop->t->ranks;
+    double able = loop->can_save && status != P2P_DIVERGED;
+    if (all && status != P2P_STOPPED && !ranks_agreed(all)) return false;
+    return ranks_add(all, &able, 1) == P2P_OK && (int)able == ranks_size(all);
+}
+
 static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    /* Whether all ranks end at this step. */
-    const bool together = !loop->t->ranks || status == P2P_STOPPED || ranks_agreed(loop->t->ranks);
-    const bool completes = loop->can_save && together;
+    const bool completes = can_complete(loop, status);
     const p2p_status completed = completes ? complete(loop) : P2P_FAILED;
     if (status == P2P_STOPPED && completed != P2P_OK)
         p2p_failure_take(&failure, completed);

@@ -172,6 +172,7 @@ p2p_status trainer_compare_data(const trainer *t) {
 typedef struct {
     char device[ORIGIN_TEXT_BYTES], driver[ORIGIN_TEXT_BYTES];
     char addresses[128];
+    trainer_address address[SETUP_MOST_DEVICES];
     uint64_t kinds[SETUP_MOST_DEVICES];
     int32_t count;
     p2p_precision precision;
@@ -212,6 +213,7 @@ static rank_devices describe_own(const trainer *t) {
         join_text(own.device, device, strlen(device));
         join_text(own.driver, driver, strlen(driver));
         own.kinds[i] = origin_kind(device, driver);
+        snprintf(own.address[i], sizeof own.address[i], "%s", p2p_device_address(t->devices.list[i]));
     }
     setup_devices_print(&t->devices, own.addresses, sizeof own.addresses);
     return own;
@@ -230,10 +232,17 @@ static p2p_status agree_on_precision(trainer *t, const rank_devices *all) {
 }
 
 /* Ranks have as many devices each. */
-static void arrange(trainer *t, const rank_devices *all) {
+static p2p_status arrange(trainer *t, const rank_devices *all) {
     uint64_t kinds[SETUP_MOST_REPLICAS];
-    for (int r = 0; r < t->replicas; r++) kinds[r] = all[r / t->devices.count].kinds[r % t->devices.count];
+    t->addresses = calloc((size_t)t->replicas, sizeof *t->addresses);
+    if (!t->addresses) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of devices");
+    for (int r = 0; r < t->replicas; r++) {
+        const rank_devices *rank = &all[r / t->devices.count];
+        kinds[r] = rank->kinds[r % t->devices.count];
+        memcpy(t->addresses[r], rank->address[r % t->devices.count], sizeof t->addresses[r]);
+    }
     origin_arrange(&t->origin, kinds, t->replicas);
+    return P2P_OK;
 }
 
 /* Each rank's launcher has bound it alike. */
@@ -261,8 +270,7 @@ static p2p_status take_devices(trainer *t, const rank_devices *all) {
                       all[i].device);
     }
     if (t->ranks) note_processors(t);
-    arrange(t, all);
-    return P2P_OK;
+    return arrange(t, all);
 }
 
 p2p_status trainer_number_replicas(trainer *t) {

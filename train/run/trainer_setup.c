@@ -438,6 +438,7 @@ void trainer_close(trainer *t) {
     p2p_session_destroy(t->session);
     setup_devices_close(&t->devices);
     free(t->samples);
+    free(t->addresses);
     setup_plans_free(&t->plans);
     pix2pix_destroy(t->model);
     dataset_close(t->training);

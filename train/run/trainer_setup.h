@@ -22,6 +22,8 @@ typedef struct {
     char *lock, *report, *tensorboard;
 } trainer_paths;
 
+typedef char trainer_address[64]; /* of a device: "cuda:0" */
+
 typedef struct {
     settings *all;
     trainer_paths paths;
@@ -38,6 +40,7 @@ typedef struct {
     pix2pix *model;
     ranks *ranks;                /* NULL: one */
     int replicas, first_replica; /* of all ranks, and the number of this rank's first */
+    trainer_address *addresses;  /* of the devices of all replicas; owned */
     setup_devices devices;
     p2p_session *session;
     setup_plans plans;
@@ -103,8 +106,8 @@ bool trainer_writes(const trainer *t);
 p2p_status trainer_share_start(trainer *t);
 /* P2P_INPUT if a rank has found other pairs than rank 0. */
 p2p_status trainer_compare_data(const trainer *t);
-/* Set the numbers of replicas and the precision of all ranks, and record the devices, of which rank 0 prints
- * a line for each rank, and the precision. */
+/* Set the numbers and addresses of replicas and the precision of all ranks, and record the devices, of which
+ * rank 0 prints a line for each rank, and the precision. */
 p2p_status trainer_number_replicas(trainer *t);
 
 #endif
