@@ -66,7 +66,18 @@ tr -d ' \n' <out.txt | grep -q '"ranks":2' || fail "the number of ranks is missi
 grep -q "<svg" growth.svg || fail "there is no picture"
 expect 0 "2 ranks; one device is measured in rank 0 alone" run 2 "${bench[@]}" --gpus 1,2 --batch 2
 [ "$(sed -nE 's/^ *([0-9]+) .*%.*/\1/p' out.txt | tr '\n' ' ')" = "1 2 4 " ] || fail "other rows: $(cat out.txt)"
-expect 2 "the ranks were started with different options" run 1 "${bench[@]}" : -np 1 "${bench[@]}" --batch 2
+# differs WORDS OPTION...: the second rank has other options.
+differs() {
+    local words="p2p: rank 1 on $machine: the ranks were started with different options: $1 in rank 0"
+    shift
+    expect 2 "$words" run 1 "${bench[@]}" : -np 1 "${bench[@]}" "$@"
+}
+differs "--batch is 2, and 1" --batch 2
+differs "--grad-accumulate is 2, and 1" --grad-accumulate 2
+differs '--gan-mode is "lsgan", and "bce"' --gan-mode lsgan
+differs "--gpus is [1,2], and [1]" --gpus 1,2
+bench=("${bench[@]/%9/10}") # the default
+expect 0 "2 ranks" run 1 "${bench[@]}" : -np 1 "$p2p" bench --size 32 --ngf 4 --ndf 4 --backend "$backend"
 expect 5 "p2p: rank 1 on $machine: injected fault" \
     run 1 "${bench[@]}" : -np 1 env P2P_LOSE_DEVICE_AT=3000 "${bench[@]}"
 

@@ -5,6 +5,8 @@
 #include "bench_report.h"
 #include "host/sys.h"
 #include "host/text.h"
+#include "json_text.h"
+#include "setup/setup_same.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -249,20 +251,41 @@ static settings_counts counts_of(const settings *all) {
     return (settings_counts){{setup_devices_asked(all)}, 1};
 }
 
-/* P2P_USAGE if another rank measures something else than rank 0. */
-static p2p_status compare_settings(const settings *all, const ranks *together, int steps) {
+/* What decides the steps: what is recorded of a training, and what is not, such as the devices of a rank.
+ * NULL if memory runs out. */
+static json_t *settings_of_steps(const settings *all, int steps) {
+    static const char *const names[] = {"what", "tune", "deterministic"};
     const settings_counts counts = counts_of(all);
-    char own[256], first[sizeof own] = "";
-    snprintf(own, sizeof own,
-             "--what %s --steps %d --gpus %" PRId64 " (the first of %d) --batch %" PRId64 " --size %" PRId64
-             " --ngf %" PRId64 " --ndf %" PRId64 " --tune %s%s",
-             all->what, steps, counts.of[0], counts.count, all->batch, all->size, all->ngf, all->ndf,
-             all->tune, all->deterministic ? " --deterministic" : "");
-    memcpy(first, own, strlen(own));
-    P2P_TRY(ranks_share(together, first, sizeof first));
-    if (strcmp(first, own) == 0) return P2P_OK;
-    return p2p_fail(P2P_USAGE, "the ranks were started with different options: %s, and in rank 0 %s", own,
-                    first);
+    json_t *object = settings_to_json(all), *gpus = json_array();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        object = json_text_add(object, names[i], true, settings_value_to_json(all, names[i]));
+    for (int i = 0; i < counts.count; i++) gpus = bench_append_json(gpus, json_integer(counts.of[i]));
+    object = json_text_add(object, "gpus", true, gpus);
+    return json_text_add(object, "steps", true, json_integer(steps));
+}
+
+static const char SETTINGS[] = "the settings of rank 0";
+
+static p2p_status compare_with(json_t *own, const char *first) {
+    json_t *other;
+    P2P_TRY(json_text_parse(SETTINGS, first, strlen(first), 0, &other, NULL));
+    const p2p_status status = setup_compare_options(own, other);
+    json_decref(other);
+    return status;
+}
+
+/* P2P_USAGE if this rank measures something else than rank 0. */
+static p2p_status compare_settings(const settings *all, const ranks *together, int steps) {
+    char *text = NULL;
+    json_t *own = settings_of_steps(all, steps);
+    p2p_status status = json_text_make(SETTINGS, own, JSON_COMPACT, &text);
+    char *mine = text;
+    if (status == P2P_OK) status = ranks_share_text(together, &text);
+    if (status == P2P_OK) status = compare_with(own, text);
+    if (text != mine) free(text);
+    free(mine);
+    json_decref(own);
+    return status;
 }
 
 p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth) {

@@ -4,6 +4,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "json_text.h"
+#include "setup/setup_same.h"
 #include "trainer_setup.h"
 
 #include <stdlib.h>
@@ -51,31 +52,6 @@ static p2p_status print_settings(const trainer *t, char **text) {
     return status;
 }
 
-/* An option and its values here and in rank 0, of which a missing one is NULL. */
-static p2p_status refuse_option(const char *name, const json_t *own, const json_t *first) {
-    const size_t form = JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15);
-    char option[64], *here = json_dumps(own, form), *there = json_dumps(first, form);
-    snprintf(option, sizeof option, "%s", name);
-    for (char *c = option; *c; c++)
-        if (*c == '_') *c = '-';
-    p2p_fail(P2P_USAGE, "the ranks were started with different options: --%s is %s, and %s in rank 0", option,
-             here ? here : "unknown", there ? there : "unknown");
-    free(here);
-    free(there);
-    return p2p_hint(P2P_USAGE,
-                    "give all ranks the same options; train/MACHINES.md lists those that may differ");
-}
-
-static p2p_status compare_options(json_t *own, const json_t *first) {
-    const char *name;
-    json_t *value;
-    json_object_foreach(own, name, value) {
-        const json_t *other = json_object_get(first, name);
-        if (!json_equal(value, other)) return refuse_option(name, value, other);
-    }
-    return P2P_OK;
-}
-
 /* Takes what was not given from rank 0. What was given may differ from the checkpoint's, but not from what
  * rank 0 has: the ranks' exchanges depend on it. */
 static p2p_status take_resumed(const trainer *t, const json_t *recorded) {
@@ -83,16 +59,16 @@ static p2p_status take_resumed(const trainer *t, const json_t *recorded) {
     json_t *taken = settings_to_json(t->all);
     if (!taken) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for settings");
     json_object_del(taken, "data");
-    const p2p_status status = compare_options(taken, recorded);
+    const p2p_status status = setup_compare_options(taken, recorded);
     json_decref(taken);
     return status;
 }
 
 static p2p_status take_settings(const trainer *t, const json_t *first, const json_t *own) {
     const json_t *recorded = json_object_get(first, "recorded");
-    P2P_TRY(compare_options(json_object_get(own, "same"), json_object_get(first, "same")));
+    P2P_TRY(setup_compare_options(json_object_get(own, "same"), json_object_get(first, "same")));
     if (t->all->resume) return take_resumed(t, recorded);
-    return compare_options(json_object_get(own, "recorded"), recorded);
+    return setup_compare_options(json_object_get(own, "recorded"), recorded);
 }
 
 static p2p_status parse(const char *text, json_t **value) {
