@@ -1,6 +1,7 @@
 /* Predictions: the costs of reductions by formula, the course of a step by hand, what breaks first and what
  * is done about it; and steps of 2 to 8 pretend devices whose convolutions and reductions take stated times,
- * which take as long as the model computes from segments that were profiled on them.
+ * or those of rings over the links of a machine, which take as long as the model computes from segments that
+ * were profiled on them.
  *
  *     test_predict         on a pretend clock: exact
  *     test_predict real    on the real one, by sleeping: within a tenth of the time in reductions
@@ -133,11 +134,16 @@ typedef struct {
     double measured, waited; /* seconds of a step, and of it the core's figure of waiting */
 } comparison;
 
+static bench_segments profile_segments(plan_rig *rig) {
+    bench_segments segments = {0};
+    for (int pass = 0; pass < 2; pass++) OK(bench_segments_pass(rig->plan, 1, timed_clock, &segments));
+    return segments;
+}
+
 static model_step predict_step(plan_rig *rig) {
     double reductions[MODEL_MOST_REDUCTIONS];
-    bench_segments segments = {0};
+    bench_segments segments = profile_segments(rig);
     int count = 0;
-    for (int pass = 0; pass < 2; pass++) OK(bench_segments_pass(rig->plan, 1, timed_clock, &segments));
     for (int i = 0; i < segments.count; i++)
         if (segments.of[i].bytes > 0) reductions[count++] = start + per_byte * segments.of[i].bytes;
     assert_int_equal(count, segments.reductions);
@@ -148,21 +154,31 @@ static model_step predict_step(plan_rig *rig) {
     return step;
 }
 
+static void open_rig(plan_rig *rig, int replicas, bool sync, size_t bucket_bytes) {
+    const plan_net_step training = {.sync = sync, .dropout = 0.5};
+    const p2p_session_options options = {.bucket_bytes = bucket_bytes, .tuning.clock = timed_clock};
+    OK(plan_rig_open(rig, "timed", 0, replicas, replicas, &shape, &training, &options));
+    OK(plan_rig_step(rig, 0));
+}
+
+enum { STEPS = 2 };
+
+/* Seconds of a step. */
+static double measure_step(plan_rig *rig) {
+    const double begin = timed_clock();
+    for (uint32_t i = 0; i < STEPS; i++) OK(plan_rig_step(rig, 2 + i));
+    return (timed_clock() - begin) / STEPS;
+}
+
 static comparison compare_steps(int replicas, bool sync, size_t bucket_bytes) {
-    enum { STEPS = 2 };
     plan_rig rig;
     comparison c;
     double before, after;
-    const plan_net_step training = {.sync = sync, .dropout = 0.5};
-    const p2p_session_options options = {.bucket_bytes = bucket_bytes, .tuning.clock = timed_clock};
     timed_set(convolution, start, per_byte);
-    OK(plan_rig_open(&rig, "timed", 0, replicas, replicas, &shape, &training, &options));
-    OK(plan_rig_step(&rig, 0));
+    open_rig(&rig, replicas, sync, bucket_bytes);
     c.predicted = predict_step(&rig);
     assert_true(p2p_session_waited(rig.session, &before));
-    const double begin = timed_clock();
-    for (uint32_t i = 0; i < STEPS; i++) OK(plan_rig_step(&rig, 2 + i));
-    c.measured = (timed_clock() - begin) / STEPS;
+    c.measured = measure_step(&rig);
     assert_true(p2p_session_waited(rig.session, &after));
     c.waited = (after - before) / STEPS;
     plan_rig_close(&rig);
@@ -192,6 +208,45 @@ static void test_delays(void **state) {
     check_steps(2, false, 1 << 30, false);
 }
 
+/* Devices that pass pieces around a ring, one hop after the other, take as long as is predicted for the
+ * machine with this link. */
+static void check_link(int machine, int exponent) {
+    static int64_t devices[PREDICT_COUNTS];
+    const int replicas = 1 << exponent, hops = 2 * (replicas - 1);
+    int count;
+    const model_link *link = &model_machines(&count)[machine].inside;
+    double begun = 8.4e-6, byte = 0;
+    for (int hop = 0; hop < hops; hop++) {
+        begun += link->hop_s;
+        byte += 1 / (replicas * link->bytes_per_s);
+    }
+    timed_set(0.6 * begun, begun, byte);
+    plan_rig rig;
+    open_rig(&rig, replicas, false, 1);
+    predict_batch batch = {.segments = profile_segments(&rig)};
+    for (int i = 0; i < PREDICT_COUNTS; i++) devices[i] = (int64_t)1 << i;
+    bench_predict_machines(devices, &batch);
+    const model_step *predicted = &batch.machines[machine].steps[exponent];
+    const double measured = measure_step(&rig);
+    assert_near(measured / predicted->seconds, 1, 1e-9);
+    assert_near(batch.machines[machine].efficiency[exponent], predicted->computed / measured, 1e-9);
+    assert_true(predicted->seconds > predicted->computed && predicted->reduced > 0);
+    /* the bytes count, too */
+    assert_true(predicted->reduced > (double)batch.segments.reductions * begun * (1 + 1e-7));
+    bench_segments_free(&batch.segments);
+    plan_rig_close(&rig);
+}
+
+static void test_links(void **state) {
+    (void)state;
+    enum { NVLINK, PCIE };
+    if (real) return;
+    for (int exponent = 1; exponent <= 3; exponent++) {
+        check_link(NVLINK, exponent);
+        check_link(PCIE, exponent);
+    }
+}
+
 int main(int argc, char **argv) {
     real = argc > 1 && strcmp(argv[1], "real") == 0;
     timed_set_real(real);
@@ -199,7 +254,7 @@ int main(int argc, char **argv) {
     OK(p2p_module_register(timed_module));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rings),       cmocka_unit_test(test_machines), cmocka_unit_test(test_course),
-        cmocka_unit_test(test_what_breaks), cmocka_unit_test(test_delays),
+        cmocka_unit_test(test_what_breaks), cmocka_unit_test(test_delays),   cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
