@@ -109,6 +109,15 @@ if [[ $launcher == *openmpi* ]]; then
     equal_runs ranks2 pmix
 fi
 
+echo "-- validation of more pairs than rank 0 draws is shared, with the metrics of one process"
+"$p2p" sample-data shared --count 60 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
+[ "$(find shared/val -type f | wc -l)" -gt 12 ] || fail "too few pairs to validate"
+shared=(--data shared "${base[@]:2}" --epochs 1)
+expect 0 "" run 3 "$p2p" train "${shared[@]}" --backend "$backend" --out shared3
+expect 0 "" "$p2p" train "${shared[@]}" --device "$(devices 3)" --out shared1
+grep -q '"val_l1":' shared3/metrics.jsonl || fail "no metrics of validation: $(tail -n 1 shared3/metrics.jsonl)"
+equal_runs shared1 shared3 samples/epoch-0001.png best/best.json
+
 echo "-- several devices in each rank, and parts of a batch"
 expect 0 "4 per step" run 2 "${train[@]}" --device "$backend:0,$backend:1" --steps 1 --out pairs
 printed "rank 1 on $machine: $backend:0 and $backend:1" "a list of devices"
@@ -137,9 +146,9 @@ example() {
 }
 mkdir path
 ln -s "$p2p" path/p2p
-# Launchers for the examples: srun without its own options.
+# Launchers for the examples: srun without its own options, of which one gives each task its processors.
 printf '#!/bin/sh\nexec %s "$@"\n' "$launcher" >path/mpirun
-printf '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec %s -np 2 "$@" $MORE\n' "$launcher" >path/srun
+printf '#!/bin/sh\ncase " $* " in *" --cpus-per-task=8 "*) ;; *) exit 9 ;; esac\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec %s -np 2 "$@" $MORE\n' "$launcher" >path/srun
 chmod +x path/mpirun path/srun
 tiny="--size 32 --ngf 4 --ndf 4 --backend $backend"
 echo "$(example 'mpirun -np 4' mpirun | head -n 1) $tiny --epochs 1" >example.sh

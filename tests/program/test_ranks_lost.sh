@@ -237,6 +237,27 @@ beside spoil 1 "train/0000[1-6].jpg"
 beside spoil 1 "val/x2[0-9].jpg"
 together
 
+# A limit on the size of files of rank 0, set while the training runs: the next checkpoint can't be written.
+full_disk() {
+    local status kept
+    begin_ranks 2 full 8 "${base[@]}" --epochs 100000
+    prlimit --pid "$(rank_of 0 full)" --fsize=100000
+    wait $training
+    status=$?
+    [ $status -eq 1 ] || fail "exit code $status instead of 1"
+    mv full.out out.txt
+    mv full.err err.txt
+    once "File too large"
+    kept=$(find full/checkpoints -name "step-*" | sort | tail -n 1)
+    grep -q "^hint: free space or make the folder writable; the last checkpoint is $kept; then continue, under mpirun with 2" err.txt ||
+        fail "no command: $(grep '^hint' err.txt)"
+    kept=$(basename "$kept" .safetensors)
+    expect 0 "continuing after step $((10#${kept#step-}))" \
+        run 2 "$p2p" train --out full --resume --backend "$backend" --steps $((10#${kept#step-} + 3))
+}
+echo "-- a full disk of rank 0"
+beside full_disk
+
 # flipped COUNT FAULT OPTION...: so many ranks with a device each, of which that of rank 1 has the fault.
 flipped() {
     local count=$1 fault=$2
