@@ -2,6 +2,7 @@
  * and its arguments and options are checked. */
 #include "command.h"
 #include "host/text.h"
+#include "p2p_printable.h"
 #include "pairs/pairs_check.h"
 #include "pairs/pairs_make.h"
 #include "pairs/pairs_side_by_side.h"
@@ -112,10 +113,7 @@ enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
 static p2p_status unknown(const char *name) {
     char text[160] = "";
-    for (int i = 0; i < SUBCOMMANDS; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", subcommands[i].name);
-    }
+    for (int i = 0; i < SUBCOMMANDS; i++) p2p_list_append(text, sizeof text, subcommands[i].name);
     if (name)
         p2p_fail(P2P_USAGE, "'%s' is not a subcommand of p2p pairs", name);
     else

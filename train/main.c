@@ -8,6 +8,7 @@
 #include "host/sys_socket.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "p2p_printable.h"
 #include "ranks/ranks.h"
 #include "setup/setup.h"
 
@@ -173,10 +174,7 @@ static p2p_status unknown_command(const char *name) {
 
 static p2p_status unknown_topic(const char *name) {
     char text[256] = "";
-    for (int i = 0; i < TOPIC_COUNT; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", topics[i].name);
-    }
+    for (int i = 0; i < TOPIC_COUNT; i++) p2p_list_append(text, sizeof text, topics[i].name);
     p2p_fail(P2P_USAGE, "'%s' is neither a command of p2p nor a topic of p2p help", name);
     return p2p_hint(P2P_USAGE, "the topics are %s; p2p help lists the commands", text);
 }

@@ -88,6 +88,19 @@ static void test_log_and_warnings(void **state) {
     assert_string_equal(printed, "name a\\x0awarning: forged\nwarning: name \\xe2\\x80\\xaeb\\x0a\n");
 }
 
+/* Items that do not fit are left out from the byte on that does not. */
+static void test_lists(void **state) {
+    (void)state;
+    char text[8] = "";
+    p2p_list_append(text, sizeof text, "a");
+    assert_string_equal(text, "a");
+    p2p_list_append(text, sizeof text, "bc");
+    assert_string_equal(text, "a, bc");
+    p2p_list_append(text, sizeof text, "d");
+    p2p_list_append(text, sizeof text, "e");
+    assert_string_equal(text, "a, bc, ");
+}
+
 /* ---- Messages ----------------------------------------------------------------------------------------- */
 
 static char *repeated(char c, size_t count) {
@@ -141,6 +154,7 @@ int main(void) {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_format_characters),
         cmocka_unit_test(test_log_and_warnings),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_long_texts_are_whole),
         cmocka_unit_test(test_cuts_are_marked),
     };
