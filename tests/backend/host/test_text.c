@@ -1,6 +1,7 @@
 /* Texts from outside: messages of any length, and lines that nothing in a name can forge. */
 #include "host/log.h"
 #include "p2p.h"
+#include "p2p_checksum.h"
 #include "p2p_printable.h"
 
 #include <setjmp.h>
@@ -101,6 +102,14 @@ static void test_lists(void **state) {
     assert_string_equal(text, "a, bc, ");
 }
 
+/* The published values of FNV-1a. */
+static void test_hash(void **state) {
+    (void)state;
+    assert_true(p2p_fnv1a(P2P_FNV1A_START, "", 0) == P2P_FNV1A_START);
+    assert_true(p2p_fnv1a(P2P_FNV1A_START, "foobar", 6) == UINT64_C(0x85944171f73967e8));
+    assert_true(p2p_fnv1a(p2p_fnv1a(P2P_FNV1A_START, "foo", 3), "bar", 3) == UINT64_C(0x85944171f73967e8));
+}
+
 /* ---- Messages ----------------------------------------------------------------------------------------- */
 
 static char *repeated(char c, size_t count) {
@@ -155,6 +164,7 @@ int main(void) {
         cmocka_unit_test(test_format_characters),
         cmocka_unit_test(test_log_and_warnings),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_hash),
         cmocka_unit_test(test_long_texts_are_whole),
         cmocka_unit_test(test_cuts_are_marked),
     };
