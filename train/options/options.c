@@ -22,6 +22,12 @@ static const option_row *row_named(const char *name) {
     return NULL;
 }
 
+const char *settings_option_name(unsigned command, int number) {
+    for (int i = 0; i < option_row_count; i++)
+        if ((option_rows[i].commands & command) && number-- == 0) return option_rows[i].name;
+    return NULL;
+}
+
 /* Options of different commands may have one name. */
 bool settings_given(const settings *all, const char *option) {
     for (int i = 0; i < option_row_count; i++)

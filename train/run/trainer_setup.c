@@ -11,6 +11,7 @@
 #include "setup/setup_progress.h"
 #include "trainer_folder.h"
 #include "trainer_tensorboard.h"
+#include "use/run_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -76,9 +77,10 @@ static p2p_status write_config(trainer *t) {
 
 /* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
 static p2p_status check_lengths(const trainer_paths *paths, bool resume) {
-    char *longest;
+    char name[RUN_EPOCH_NAME_BYTES], *longest;
     sys_path_kind kind;
-    P2P_TRY(sys_path_join(&longest, paths->checkpoints, "step-000000000.safetensors"));
+    run_checkpoint_name(name, 0);
+    P2P_TRY(sys_path_join(&longest, paths->checkpoints, name));
     p2p_status status = sys_path_kind_of(longest, &kind);
     free(longest);
     return status == P2P_OK || resume ? status : p2p_hint(status, "choose another --out");
