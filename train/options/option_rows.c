@@ -1,4 +1,4 @@
-/* The table of options, by subject. A row is all that an option needs: options.c derives parsing, --help,
+/* The table of options, by subject. A row is all that an option needs: options*.c derive parsing, --help,
  * config.json and the check on --resume from it. */
 #include "option_rows.h"
 
