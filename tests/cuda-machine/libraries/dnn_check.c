@@ -2,6 +2,7 @@
 #include "dnn_check.h"
 
 #include "dnn_handle.h"
+#include "machine_link.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
 
 #include "dnn_descriptor.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,8 +216,8 @@ void dnn_unregister(dnn_descriptor *descriptor) {
 dnn_descriptor *dnn_live(const void *descriptor) {
     for (dnn_descriptor *d = descriptor ? *bucket(descriptor) : NULL; d; d = d->next)
         if (d == descriptor) return d;
-    MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, descriptor ? "a descriptor that was destroyed, or never was one"
-                                                      : "the descriptor is NULL");
+    machine_note_misuse("%s", descriptor ? "a descriptor that was destroyed, or never was one"
+                                         : "the descriptor is NULL");
     return NULL;
 }
 

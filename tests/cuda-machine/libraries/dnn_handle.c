@@ -33,8 +33,8 @@ static cudnnHandle_t live(const void *handle) {
     while (found && found != handle) found = found->next;
     pthread_mutex_unlock(&handles_lock);
     if (!found)
-        MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM,
-                       handle ? "a handle that was destroyed, or never was one" : "the handle is NULL");
+        machine_note_misuse("%s",
+                            handle ? "a handle that was destroyed, or never was one" : "the handle is NULL");
     return found;
 }
 

@@ -22,7 +22,6 @@
 #include "nccl_comm.h"
 
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
