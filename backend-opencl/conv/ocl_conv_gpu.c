@@ -434,7 +434,7 @@ static int subgroup_names(const ocl_target *target, const product *p, ocl_varian
     return 2;
 }
 
-/* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
+/* `thin`, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);

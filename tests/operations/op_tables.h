@@ -14,7 +14,7 @@ enum { OP_TINY_MACS = 300000 }; /* the default limit of multiply-adds of a tiny 
 typedef struct {
     bool full_size; /* layers of the full networks keep their size */
     bool sparse;    /* every third shape of convolutions */
-    bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
+    bool fewer;     /* fewer shapes of convolutions, for families that compile a kernel for each */
     double macs;    /* limit of multiply-adds to which layers shrink; 0: the default */
     int64_t channel_alignment;
 } op_tier;

@@ -48,12 +48,12 @@ typedef struct {
     const ranks *ranks; /* that measure together; NULL: this one alone */
     bench b;
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
-} contestant;
+} timed_run;
 
-static p2p_status open_contestant(const settings *all, const ranks *together, int64_t devices,
-                                  int64_t accumulate, contestant *c) {
+static p2p_status open_run(const settings *all, const ranks *together, int64_t devices, int64_t accumulate,
+                           timed_run *c) {
     double seconds;
-    *c = (contestant){.all = {.data = NULL}, .ranks = together};
+    *c = (timed_run){.all = {.data = NULL}, .ranks = together};
     P2P_TRY(settings_for(all, devices, &c->all));
     c->all.grad_accumulate = accumulate;
     c->all.ranks = ranks_size(together);
@@ -62,13 +62,13 @@ static p2p_status open_contestant(const settings *all, const ranks *together, in
     return bench_time_steps(&c->b, 2, &seconds); /* warms up */
 }
 
-static void close_contestant(const settings *all, contestant *c) {
+static void close_run(const settings *all, timed_run *c) {
     bench_close(&c->b);
     if (c->all.device != all->device) free(c->all.device);
 }
 
 /* Whether another rank is on this one's machine. */
-static bool have_neighbours(const ranks *together) {
+static bool shares_machine(const ranks *together) {
     const char *own = ranks_host(together, ranks_number(together));
     int here = 0;
     for (int i = 0; i < ranks_size(together); i++) here += strcmp(ranks_host(together, i), own) == 0;
@@ -82,7 +82,7 @@ static bool share_here(const setup_devices *devices, const ranks *together) {
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }
-    return devices->count > 1 || have_neighbours(together);
+    return devices->count > 1 || shares_machine(together);
 }
 
 /* Whether devices of any rank do. */
@@ -123,7 +123,7 @@ static p2p_status profile_additions(bench *b, growth_added *added) {
 }
 
 /* The ranks begin together. */
-static p2p_status time_round(contestant *c, int steps, int round) {
+static p2p_status time_round(timed_run *c, int steps, int round) {
     double together = 0;
     P2P_TRY(ranks_add(c->ranks, &together, 1));
     const double before = sys_processor_time();
@@ -140,7 +140,7 @@ static double median_excess(const double *values, const double *others) {
     return bench_summary(ratios, ROUNDS).median;
 }
 
-static void compare(const contestant *many, contestant *one, growth_added *beside) {
+static void compare(const timed_run *many, timed_run *one, growth_added *beside) {
     beside->added = median_excess(many->seconds, one->seconds);
     beside->added_processor = median_excess(many->processor, one->processor);
     beside->one_step_s = bench_summary(one->seconds, ROUNDS);
@@ -156,7 +156,7 @@ static p2p_status share_of_waiting(const ranks *together, bool known, double wai
 }
 
 /* Rounds of the replicas, in turns with those of `one` unless it is NULL. */
-static p2p_status time_rounds(contestant *many, contestant *one, int steps, growth_point *point) {
+static p2p_status time_rounds(timed_run *many, timed_run *one, int steps, growth_point *point) {
     double before = 0, after = 0, sum = 0;
     bool known = p2p_session_waited(many->b.session, &before);
     for (int i = 0; i < ROUNDS; i++) {
@@ -171,20 +171,20 @@ static p2p_status time_rounds(contestant *many, contestant *one, int steps, grow
     return P2P_OK;
 }
 
-static p2p_status measure_alone(contestant *many, int steps, growth_point *point) {
+static p2p_status measure_alone(timed_run *many, int steps, growth_point *point) {
     point->images = bench_images(&many->b);
     return time_rounds(many, NULL, steps, point);
 }
 
-static p2p_status measure_beside(const settings *all, contestant *many, int steps, growth_point *point) {
-    contestant one = {.all = *all};
+static p2p_status measure_beside(const settings *all, timed_run *many, int steps, growth_point *point) {
+    timed_run one = {.all = *all};
     const bool compares = ranks_number(many->ranks) == 0;
     p2p_status status = P2P_OK;
     point->images = bench_images(&many->b);
-    if (compares) status = open_contestant(all, NULL, 1, point->devices * all->grad_accumulate, &one);
+    if (compares) status = open_run(all, NULL, 1, point->devices * all->grad_accumulate, &one);
     if (status == P2P_OK) status = time_rounds(many, compares ? &one : NULL, steps, point);
     if (status == P2P_OK) status = profile_additions(&many->b, &point->beside);
-    if (compares) close_contestant(all, &one);
+    if (compares) close_run(all, &one);
     return status;
 }
 
@@ -196,7 +196,7 @@ static void note_devices(const bench *b, bench_growth *growth) {
     growth->batch = b->all->batch;
 }
 
-static p2p_status measure_open(const settings *all, contestant *many, bench_growth *growth,
+static p2p_status measure_open(const settings *all, timed_run *many, bench_growth *growth,
                                growth_point *point) {
     note_devices(&many->b, growth);
     P2P_TRY(share_a_processor(&many->b.devices, many->ranks, &point->shared));
@@ -208,12 +208,12 @@ static p2p_status measure_open(const settings *all, contestant *many, bench_grow
 /* Measure `devices` of each of these ranks. */
 static p2p_status measure_point(const settings *all, const ranks *together, int64_t devices,
                                 bench_growth *growth) {
-    contestant many;
+    timed_run many;
     growth_point *point = &growth->points[growth->count++];
     *point = (growth_point){.devices = ranks_size(together) * devices};
-    p2p_status status = open_contestant(all, together, devices, all->grad_accumulate, &many);
+    p2p_status status = open_run(all, together, devices, all->grad_accumulate, &many);
     if (status == P2P_OK) status = measure_open(all, &many, growth, point);
-    close_contestant(all, &many);
+    close_run(all, &many);
     return status;
 }
 

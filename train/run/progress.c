@@ -14,7 +14,7 @@
 /* Seconds between redraws of the live line, and between plain lines. */
 static const double LIVE_INTERVAL = 0.1, PLAIN_INTERVAL = 10.0;
 /* Seconds that other output waits until the live line is erased, if nothing reads it. */
-static const double PATIENCE = 0.2;
+static const double ERASE_TIMEOUT = 0.2;
 struct progress {
     FILE *stream;
     bool live, coloured;
@@ -183,7 +183,7 @@ void progress_hide(progress *shown) {
     erase_live_line(shown);
     fflush(shown->stream);
     leave(shown);
-    if (drawn) sys_messages_wait(PATIENCE);
+    if (drawn) sys_messages_wait(ERASE_TIMEOUT);
 }
 
 static void print_line(progress *shown, progress_look look, const char *format, va_list args) {
