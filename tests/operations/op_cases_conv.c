@@ -14,6 +14,11 @@ typedef struct {
     int period; /* 1, or 3: only every third shape is visited */
 } conv_walk;
 
+double op_conv_macs(const op_conv_shape *shape) {
+    const op_case item = op_case_conv(P2P_KIND_conv_fwd, shape);
+    return p2p_op_flops(&item.op) / 2;
+}
+
 static void visit_layer(conv_walk *walk, p2p_kind kind, int turn, const op_conv_shape *shape) {
     static const struct {
         bool bias;

@@ -25,6 +25,9 @@ void op_cases_conv(const op_tier *tier, op_visit *visit, void *context);
 /* Visits the distinct layers of the networks only. */
 void op_cases_layers(const op_tier *tier, op_visit *visit, void *context);
 
+/* Multiply-adds of a convolution, of each of the three kinds. */
+double op_conv_macs(const op_conv_shape *shape);
+
 /* A random case of any kind but the collectives (op_random.c). */
 op_case op_case_random(p2p_kind kind, op_rng *rng, const op_tier *tier);
 
