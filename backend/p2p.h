@@ -3,8 +3,8 @@
  * A model declares its parameters in a network and describes a step as a graph: values and operations in
  * program order; p2p_backward appends the gradients. A session places networks and graphs on devices: it
  * plans (fusion, layouts, memory), allocates once, and then runs plans repeatedly without allocating. Values
- * have logical shapes only (n, c, h, w); the device determines physical layouts. models/ and train/ use this
- * interface only. The interface that a backend implements is p2p_backend.h.
+ * have logical shapes only (n, c, h, w); the device determines physical layouts. models/ and train/ use the
+ * public headers of this folder only. The interface that a backend implements is p2p_backend.h.
  *
  * Threads: a device and everything created from it is used by one thread at a time. Different devices may be
  * used in different threads. Networks and graphs must not be modified while a session uses them.

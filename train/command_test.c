@@ -49,7 +49,11 @@ typedef struct {
 
 static p2p_status check_required(const settings *all) {
     P2P_TRY(settings_no_arguments(all, "test"));
-    if (!all->data) return p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
+    if (!all->data) {
+        p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
+        return p2p_hint(P2P_USAGE,
+                        "p2p test --model run --data DIR --out results, where DIR is that of the training");
+    }
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     sys_path_kind out;
     P2P_TRY(sys_path_kind_of(all->out, &out));

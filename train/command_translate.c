@@ -249,13 +249,21 @@ static p2p_status translate_all(translator *t, const picture_scale *scale, trans
     return status;
 }
 
+static p2p_status check_given(const settings *all) {
+    const bool pictures = all->arguments && all->arguments[0];
+    if (all->out && pictures) return P2P_OK;
+    if (!all->out)
+        p2p_fail(P2P_USAGE, "--out is missing: the file or folder for the result");
+    else
+        p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
+    return p2p_hint(P2P_USAGE, "p2p translate --model run -o result.png picture.png");
+}
+
 p2p_status command_translate(settings *all) {
     translator t;
     translate_list list = {0};
     picture_scale scale;
-    if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the file or folder for the result");
-    if (!all->arguments || !all->arguments[0])
-        return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
+    P2P_TRY(check_given(all));
     p2p_status status = translator_open(&t, all);
     if (status == P2P_OK) status = picture_scale_choose(&t, &scale);
     if (status == P2P_OK) status = folder_lock_check(all->out);

@@ -26,7 +26,7 @@ static const command commands[] = {
      "  p2p train --data maps --out shared --gpus 4 --batch 16\n",
      NULL, command_train, command_train_is_shared},
     {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
-     "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
+     "p2p translate --model PATH -o OUT [OPTIONS] PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
      "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n"
      "  p2p translate --model run1 --keep-size -o outlines/drawn outlines\n"
@@ -51,15 +51,15 @@ static const command commands[] = {
      "OUT.\n",
      command_test, NULL},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
-     "p2p report RUN... [-o FILE]",
+     "p2p report [OPTIONS] RUN...",
      "  p2p report run1\n"
      "  p2p report run1 run2 run3 -o compared.html\n",
      "Writes RUN/report.html anew, as p2p train does after an epoch, or compares several trainings in FILE:\n"
      "curves of the losses and of the validation, and a slider over the pictures of the epochs. The page is\n"
      "one file that needs no network. Its pictures stay in RUN/samples; FILE has links to them.\n",
      command_report, NULL},
-    {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
-     "  p2p devices\n", NULL, command_devices, NULL},
+    {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used",
+     "p2p devices [OPTIONS]", "  p2p devices\n", NULL, command_devices, NULL},
     {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",
      "  p2p plan --batch 4\n"
      "  p2p plan --size 128 --ngf 32 --device reference:0\n",

@@ -1,5 +1,6 @@
-/* The environment variables and limits of the backend, except P2P_CUDA_LIBRARY_PATH, which
- * library/cuda_find.c reads. cuda_variables.c describes each. */
+/* The time limit of a device, from P2P_CUDA_TIMEOUT or a limit, and the limit "deterministic". Other
+ * variables are read where they are used: those of libraries in library/, those of NCCL in comm/.
+ * cuda_variables.c describes each. */
 #ifndef CUDA_ENVIRONMENT_H
 #define CUDA_ENVIRONMENT_H
 
@@ -15,7 +16,7 @@ typedef struct {
 void cuda_environment_limit_timeout(double seconds);
 void cuda_environment_limit_deterministic(double on);
 
-/* Reads all variables. One that is not set, empty or invalid gets its default. */
+/* Reads P2P_CUDA_TIMEOUT. If it is not set, empty or invalid, it has its default. */
 cuda_environment cuda_environment_read(void);
 
 #endif

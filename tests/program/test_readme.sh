@@ -228,8 +228,21 @@ while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/c
 cat sources.txt >>headers.txt
 [ "$(wc -l <headers.txt)" -gt 50 ] || fail "only $(wc -l <headers.txt) lines found in the header comments of scripts"
 while IFS=$tab read -r place text; do check_files "$place" "$text"; done <headers.txt
-planted=$(fail() { echo "$*"; } && check_files backend/p2p.h:1 "/* See gone.cl and p2p_file.h. */")
-[ "$planted" = "backend/p2p.h:1: there is no gone.cl" ] || fail "a planted name: '$planted'"
+# planted MESSAGE CHECK PLACE TEXT: the check finds a planted fault, and nothing else.
+planted() {
+    local found
+    found=$(fail() { echo "$*"; } && "$2" "$3" "$4")
+    [ "$found" = "$3: $1" ] || fail "$2 finds in '$4': '$found'"
+}
+planted "there is no gone.cl" check_files backend/p2p.h:1 "/* See gone.cl and p2p_file.h. */"
+planted "p2p has no command tame" check_command README.md:1 "build/gcc/p2p tame && p2p train"
+planted "no option --stepz of train" check_command README.md:1 "p2p train --stepz 1 --batch 1"
+planted "--precision has no value fp31" check_command README.md:1 "p2p train --precision fp31"
+planted "ci/gpu has no option --unpack" check_command README.md:1 "ci/gpu --unpack --pack"
+gone=gone # in two parts, because the names of this file count as the code's
+planted "the code has no p2p_op_$gone" check_names README.md:1 "p2p_op_$gone p2p_session_create P2P_CACHE_DIR p2p_op_*"
+planted "the link gone.md leads nowhere" check_link README.md:1 gone.md
+planted "$source/README.md has no heading for the link #gone" check_link README.md:1 '#gone'
 
 # ---- The commands of the top README, and of train/DEVICES.md ----
 

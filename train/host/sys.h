@@ -3,8 +3,8 @@
  *
  * A port to another system is a port of sys*.c and lock.c here, and of the files of backend/ on which they
  * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c, file.c and private.c in host/, module_find.c in
- * device/. Nothing here depends on images or training. The message of a failure has the path and the system's
- * reason.
+ * device/, session_prepare.c in plan/. Nothing here depends on images or training. The message of a failure
+ * has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H

@@ -51,14 +51,14 @@ p2p_status trainer_hint_older(const trainer *t, p2p_status status);
 /* ---- Whose files: trainer_owned.c --------------------------------------------------------------------- */
 
 /* Whether a file is of the training t->kept_run, was damaged, or belongs to another one. A file that can't be
- * read, or not for lack of memory, is a failure, not a damaged one. */
+ * read, for lack of memory too, is a failure; it does not count as damaged. */
 typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
 p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
                                   ownership *owner);
 /* The same after all of the file was read, so that damage of its tensors is found too. */
 p2p_status trainer_verify_model(const trainer *t, const char *path, model_file_identity *identity,
                                 ownership *owner);
-/* sys_file_set_aside with a warning, of a damaged file that the checkpoint can't restore. */
+/* Sets a damaged file aside, with a warning: for files that the checkpoint can't restore. */
 p2p_status trainer_set_aside(const char *path);
 p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership *owner);
 /* *epoch is that of best.json; 0 if it is damaged. */

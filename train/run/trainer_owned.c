@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file is damaged if its contents are; one that can't be read, or not for lack of memory, is a failure. */
+/* A file is damaged if its contents are; one that can't be read, for lack of memory too, is a failure. */
 
 static ownership owner_of(const trainer *t, const char *run) {
     return strcmp(run, t->kept_run) == 0 ? OWNED : OWNED_BY_OTHERS;

@@ -86,7 +86,7 @@ static p2p_status write(trainer *t) {
     return trainer_save(t);
 }
 
-/* Rank 0 writes, and all ranks learn whether it has succeeded. */
+/* Rank 0 writes. The result is shared with all ranks. */
 static p2p_status save(trainer *t) {
     return ranks_agree(t->ranks, trainer_writes(t) ? write(t) : P2P_OK);
 }

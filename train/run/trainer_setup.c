@@ -35,7 +35,7 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
 
 static p2p_status check_data(const settings *all) {
     if (all->data) return P2P_OK;
-    p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
+    p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
     return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
 }
 
@@ -55,7 +55,7 @@ static p2p_status check_required(const settings *all) {
     sys_path_kind out;
     P2P_TRY(sys_path_kind_of(all->out, &out));
     if (out == SYS_PATH_FILE)
-        return p2p_fail(P2P_USAGE, "--out %s is a file: a training is a folder", all->out);
+        return p2p_fail(P2P_USAGE, "--out %s is a file: results go into a folder", all->out);
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
                         "--init-generator and --init-discriminator contradict --resume, which takes the "

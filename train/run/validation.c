@@ -110,7 +110,7 @@ double validation_baseline_l1(const validator *shown) {
 
 /* ---- Running pictures --------------------------------------------------------------------------------- */
 
-/* What is known of a pair: all zeros for those of other ranks, and those that are left out. */
+/* The metrics of a pair: zero for pairs of other ranks and pairs that are left out. */
 typedef struct {
     quality measured;
     double taken; /* 1: measured */
