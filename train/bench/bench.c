@@ -90,14 +90,14 @@ static p2p_status make_plan(bench *b) {
     return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
 }
 
-p2p_status bench_open(bench *b, const settings *all, const ranks *together, bool training) {
-    *b = (bench){.all = all, .ranks = together, .training = training, .started = sys_clock()};
+p2p_status bench_open(bench *b, const settings *all, const ranks *r, bool training) {
+    *b = (bench){.all = all, .ranks = r, .training = training, .started = sys_clock()};
     pix2pix_config config;
     P2P_TRY(setup_model_config(all, &config));
     P2P_TRY(pix2pix_create(&b->model, &config));
     P2P_TRY(setup_devices_open(all, &b->devices));
     P2P_TRY(check_memory(b));
-    b->devices.processes = ranks_processes(together);
+    b->devices.processes = ranks_processes(r);
     P2P_TRY(make_plan(b));
     return make_pixels(b);
 }

@@ -33,7 +33,7 @@ typedef struct {
 
 typedef struct {
     trainer *t;
-    loader *loading;          /* NULL: none */
+    loader *loader;           /* NULL: none */
     step_in_flight in_flight; /* its batch is held */
     training_position *at;
     double last_checkpoint;            /* clock reading */
@@ -147,7 +147,7 @@ static p2p_status collect(training_loop *loop) {
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
     P2P_TRY(exchange_step_info(loop, &record.losses));
-    if (loop->loading) loader_release(loop->loading); /* the device has read the step's batch */
+    if (loop->loader) loader_release(loop->loader); /* the device has read the step's batch */
     trainer_measure_rate(loop->t, &loop->rate, &record);
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
@@ -296,7 +296,7 @@ static bool is_done(const training_loop *loop) {
 /* If the batch of one rank can't be loaded, none begins the step. */
 static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    p2p_status status = loader_next(loop->loading, batch);
+    p2p_status status = loader_next(loop->loader, batch);
     loop->rate.waited += sys_clock() - begun;
     status = ranks_agree(loop->t->ranks, status);
     loop->epoch.bad_pair = status == P2P_INPUT;
@@ -350,10 +350,10 @@ static p2p_status load_and_train(training_loop *loop) {
                               .first = loop->at->images,
                               .epoch_end = INT64_MAX,
                               .memory = {allocate_batch, free_batch, t->session}};
-    P2P_TRY(loader_create(&loop->loading, &options));
+    P2P_TRY(loader_create(&loop->loader, &options));
     p2p_status status = train_all(loop);
-    loader_destroy(loop->loading); /* waits until the step in flight has read its batch */
-    loop->loading = NULL;
+    loader_destroy(loop->loader); /* waits until the step in flight has read its batch */
+    loop->loader = NULL;
     return status;
 }
 
@@ -405,14 +405,14 @@ static p2p_status finish(trainer *t) {
     return P2P_OK;
 }
 
-p2p_status trainer_run(settings *all, ranks *together) {
+p2p_status trainer_run(settings *all, ranks *r) {
     trainer t;
-    p2p_status status = trainer_open(&t, all, together);
+    p2p_status status = trainer_open(&t, all, r);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    if (together && status != P2P_OK && status != P2P_STOPPED) {
+    if (r && status != P2P_OK && status != P2P_STOPPED) {
         trainer_leave(&t);
         return p2p_failure_give(&failure);
     }
