@@ -89,19 +89,19 @@ typedef struct {
     int64_t picture;
 } step_info;
 
-static void merge_step_info(training_loop *loop, const step_info *infos, int count, loss_values *losses) {
+static void merge_step_info(training_loop *loop, const step_info *all, int count, loss_values *losses) {
     *losses = (loss_values){0};
     for (int i = 0; i < count; i++) {
-        losses->d_real += infos[i].losses.d_real;
-        losses->d_fake += infos[i].losses.d_fake;
-        losses->g_gan += infos[i].losses.g_gan;
-        losses->g_l1 += infos[i].losses.g_l1;
-        if (infos[i].stop == 0) continue;
-        sys_stop_adopt((int)infos[i].stop);
+        losses->d_real += all[i].losses.d_real;
+        losses->d_fake += all[i].losses.d_fake;
+        losses->g_gan += all[i].losses.g_gan;
+        losses->g_l1 += all[i].losses.g_l1;
+        if (all[i].stop == 0) continue;
+        sys_stop_adopt((int)all[i].stop);
         loop->stops = true;
     }
-    loop->save_due = infos[0].save != 0;
-    loop->picture_due = infos[0].picture != 0;
+    loop->save_due = all[0].save != 0;
+    loop->picture_due = all[0].picture != 0;
 }
 
 /* Add the losses of all ranks, in their order. A signal to one of them stops all, after the same step, and
