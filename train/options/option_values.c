@@ -96,9 +96,11 @@ static p2p_status set_counts(const settings *all, const option_row *row, const c
     settings_counts *counts = option_field(all, row);
     *counts = (settings_counts){.count = 0};
     for (const char *at = value;; at++) {
-        char piece[32];
+        char piece[64];
         const size_t length = strcspn(at, ",");
-        snprintf(piece, sizeof piece, "%.*s", (int)(length < sizeof piece ? length : sizeof piece), at);
+        if (length >= sizeof piece)
+            return p2p_fail(P2P_USAGE, "--%s: '%s' is no list of numbers", row->name, value);
+        snprintf(piece, sizeof piece, "%.*s", (int)length, at);
         P2P_TRY(add_count(row, piece, counts));
         at += length;
         if (*at == '\0') return P2P_OK;

@@ -63,7 +63,7 @@ void settings_print_options(unsigned command, FILE *stream) {
 }
 
 void settings_print_presets(FILE *stream) {
-    fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
+    fprintf(stream, "| option | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
     for (int i = 0; i < preset_row_count; i++) {
         const preset_row *preset = &preset_rows[i];
         const char *computed = preset->computed;

@@ -193,12 +193,14 @@ static void test_lists(void **state) {
     settings_free(&none), settings_free(&one), settings_free(&three);
     static const struct {
         const char *line, *message;
-    } refused[] = {{"--gpus 1,1", "--gpus: 1 does not follow a smaller number"},
-                   {"--gpus 1,,2", "--gpus: '' is not a whole number"},
-                   {"--gpus 1,65", "--gpus: 65 is outside 1 to 64"},
-                   {"--gpus 1,1234567890123456789012345678901234567890", "is outside 1 to 64"},
-                   {"--gpus 1,2,3,4,5,6,7,8,9", "--gpus: more than 8 numbers"},
-                   {"--gpus 1;2", "'1;2' is not a whole number"}};
+    } refused[] = {
+        {"--gpus 1,1", "--gpus: 1 does not follow a smaller number"},
+        {"--gpus 1,,2", "--gpus: '' is not a whole number"},
+        {"--gpus 1,65", "--gpus: 65 is outside 1 to 64"},
+        {"--gpus 1,1234567890123456789012345678901234567890", "is outside 1 to 64"},
+        {"--gpus 2.000000000000000000000000000000000000000000000000000000000000000abc", "no list of numbers"},
+        {"--gpus 1,2,3,4,5,6,7,8,9", "--gpus: more than 8 numbers"},
+        {"--gpus 1;2", "'1;2' is not a whole number"}};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         char words[80];
         settings all;
