@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 13 };
+enum { P2P_BACKEND_ABI = 14 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -267,9 +267,10 @@ typedef struct {
 typedef struct {
     /* Collectives under way are complete afterwards. */
     void (*close)(p2p_be_comm *comm);
-    /* P2P_UNSUPPORTED, with the reason, for a collective that the communicator lacks. The core then performs
-     * it through host memory. The answer is the same in all processes. */
-    p2p_status (*query)(p2p_be_comm *comm, const p2p_op *op);
+    /* P2P_UNSUPPORTED, with the reason, for a collective that a communicator of these devices lacks. The core
+     * then performs it through host memory. `devices`, `count` and `world` are those of comm_open, which may
+     * not have been called yet: plans are made before. Cheap. */
+    p2p_status (*query)(p2p_be_device *const *devices, int count, int world, const p2p_op *op);
     /* Start a collective, which runs beside the devices' commands. `op` is a validated all_reduce or
      * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
      * completes when its result is available; commands of that device are ordered after it only by `order`.

@@ -212,29 +212,40 @@ static p2p_status begin_group(p2p_be_comm *comm) {
 /* ---- Collectives ----------------------------------------------------------------------------------- */
 
 /* NCCL's type of a sum; ncclNumTypes if it has none, or rounds more than once. */
-static ncclDataType_t sum_type(const p2p_be_comm *comm, p2p_type type) {
+static ncclDataType_t sum_type(int world, p2p_type type) {
     switch (type) {
     case P2P_TYPE_f32:
         return ncclFloat32;
     case P2P_TYPE_f64:
         return ncclFloat64;
     case P2P_TYPE_bf16: /* with two summands there is one rounding */
-        return comm->world <= 2 ? ncclBfloat16 : ncclNumTypes;
+        return world <= 2 ? ncclBfloat16 : ncclNumTypes;
     default:
         return ncclNumTypes;
     }
 }
 
-p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
+/* A library that is missing is not looked for again. */
+static p2p_status load_nccl(void) {
+    static char missing[1024]; /* the reason */
+    if (missing[0]) return cuda_host->fail(P2P_UNSUPPORTED, "%s", missing);
+    const p2p_status status = cuda_nccl_load();
+    if (status != P2P_OK) snprintf(missing, sizeof missing, "%s", cuda_host->message());
+    return status;
+}
+
+p2p_status cuda_comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
     const p2p_tensor *y = &op->t[0];
-    const char *name = comm->member[0].device->queue.name;
+    const char *name = devices[0]->queue.name;
+    (void)count;
+    P2P_TRY(load_nccl());
     if (!p2p_tensor_is_whole(y))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL has no %s of a channel range", name,
                                p2p_kind_name(op->kind));
     if (op->kind == P2P_KIND_broadcast) return P2P_OK;
     if (op->reduction != P2P_REDUCE_SUM)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL does not combine moments", name);
-    if (sum_type(comm, y->type) == ncclNumTypes)
+    if (sum_type(world, y->type) == ncclNumTypes)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL would round sums of %s at every addition", name,
                                p2p_type_name(y->type));
     return P2P_OK;
@@ -266,8 +277,8 @@ static p2p_status call(const p2p_be_comm *comm, member *one, const p2p_op *op, C
         TRY_NCCL(one, ncclBroadcast, memory, memory, p2p_tensor_bytes(y), ncclUint8, (int)op->root, one->nccl,
                  stream);
     else
-        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(comm, y->type),
-                 ncclSum, one->nccl, stream);
+        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y),
+                 sum_type(comm->world, y->type), ncclSum, one->nccl, stream);
     return P2P_OK;
 }
 
@@ -469,7 +480,7 @@ static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_proc
 /* Whether NCCL can be used: it is loaded, and no device has two replicas. */
 static p2p_status prepare(p2p_be_device *const *devices, int count, const p2p_processes *processes) {
     p2p_status status = check_distinct(devices, count);
-    if (status == P2P_OK) status = cuda_nccl_load();
+    if (status == P2P_OK) status = load_nccl();
     return processes ? agree(devices, count, processes, status, false) : status;
 }
 

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What commands do on cards before their first step: which of them connect the cards by NCCL, and how often.
+#
+#   tests/backend-cuda/test_cuda_start.sh P2P     with four devices of the machine made of software
+. "$(dirname "$0")/../support/expect.sh" "$1" cuda
+networks=(--size 32 --ngf 4 --ndf 4) four=(--backend cuda --gpus 4)
+"$p2p" sample-data toys --count 4 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
+
+# opens COUNT CODE WORDS COMMAND...: the command exits with the code, prints the words, and each device becomes a member
+# of a communicator COUNT times; at most one line warns.
+opens() {
+    rm -rf run counters
+    expect "$2" "$3" env P2P_MACHINE_COUNTERS="$work/counters" "${@:4}"
+    local found
+    found=$(tr ' ' '\n' <counters | sed -n 's/^ncclCommInitRankConfig=//p')
+    [ "${found:-0}" -eq $((4 * $1)) ] || fail "ncclCommInitRankConfig is called ${found:-0} times by ${*:4}"
+    [ "$(grep -c "^warning: " err.txt)" -le 1 ] || fail "more than one warning by ${*:4}: $(cat err.txt)"
+}
+
+echo "-- a communicator is opened once, by what reduces gradients"
+opens 1 0 "done: the model is" "$p2p" train --data toys "${networks[@]}" "${four[@]}" --out run --steps 1
+mv run model
+opens 1 0 "images per second" "$p2p" bench --what train --steps 1 "${networks[@]}" "${four[@]}"
+opens 0 0 "by the backend's communicator" "$p2p" plan "${networks[@]}" "${four[@]}"
+opens 0 0 "picture 4/4" "$p2p" translate --model model "${four[@]}" -o drawn toys/train
+opens 0 0 "shows every pair" "$p2p" test --model model --data toys "${four[@]}" -o measured
+opens 0 1 "this training needs" "$p2p" train --data toys --size 32 --ngf 64 --ndf 64 --batch 4 "${four[@]}" --out run
+
+echo "-- a refusal is printed once"
+export P2P_MACHINE_FAIL=ncclCommInitRankConfig:1+:ncclSystemError
+refused="its communicator refuses (cuda:0, NVIDIA H200: ncclCommInitRankConfig failed"
+rm -rf run counters
+expect 0 "$refused" env P2P_MACHINE_COUNTERS="$work/counters" \
+    "$p2p" train --data toys "${networks[@]}" "${four[@]}" --out run --steps 1
+grep -qE "(^| )ncclCommInitRankConfig=1( |$)" counters || fail "NCCL is tried again"
+[ "$(grep -c "^warning: " err.txt)" -eq 1 ] || fail "not one warning: $(cat err.txt)"
+unset P2P_MACHINE_FAIL
+
+finish
