@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What commands do on cards before their first step: which of them connect the cards by NCCL, and how often.
+# What commands do on cards before their first step: which of them connect the cards by NCCL, and how often; what fits
+# beside other processes.
 #
 #   tests/backend-cuda/test_cuda_start.sh P2P     with four devices of the machine made of software
 . "$(dirname "$0")/../support/expect.sh" "$1" cuda
@@ -35,5 +36,29 @@ expect 0 "$refused" env P2P_MACHINE_COUNTERS="$work/counters" \
 grep -qE "(^| )ncclCommInitRankConfig=1( |$)" counters || fail "NCCL is tried again"
 [ "$(grep -c "^warning: " err.txt)" -eq 1 ] || fail "not one warning: $(cat err.txt)"
 unset P2P_MACHINE_FAIL
+
+echo "-- a card that other processes use"
+large=(--data toys --size 32 --ngf 64 --ndf 64 --device cuda:0 --tune off)
+rm -rf run
+busy=(env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3020M)
+expect 1 "which has 4.29 GB: 0.59 GB are free, 0.27 GB of them kept for libraries" \
+    "${busy[@]}" "$p2p" train "${large[@]}" --batch 1024 --out run --steps 1
+printed "device: cuda:0, NVIDIA H200, 0.6 of 4.3 GB free" "a training on a busy card"
+batch=$(sed -n 's/^hint: --batch \([0-9]*\) needs.*/\1/p' err.txt)
+[ -n "$batch" ] || fail "no batch is proposed: $(tail -n 1 err.txt)"
+expect 0 "done: the model is" "${busy[@]}" "$p2p" train "${large[@]}" --batch "$batch" --out run --steps 1
+rm -rf run
+# Half a gigabyte of 4 is reserved for several cards, a quarter for one.
+expect 1 "0.54 GB are free, 0.54 GB of them kept for libraries" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
+    "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda --gpus 2
+expect 0 "0.54 GB are free, 0.27 GB of them kept for libraries" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
+    "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda
+# What an open device has itself is not printed.
+expect 0 "this training needs" env P2P_MACHINE_MEMORY=4G "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda
+! grep -q "GB free" err.txt || fail "the memory of a free card is printed: $(cat err.txt)"
+# The workspace of cuBLAS takes 32 of 33 MiB.
+expect 1 "this training needs 0.00 GB on cuda:0 (NVIDIA H200), which has 0.03 GB: 0.00 GB are free" \
+    env P2P_MACHINE_MEMORY=33M "$p2p" train --data toys "${networks[@]}" --device cuda:0 --out run
+printed "hint: nothing smaller fits" "a card that is too small"
 
 finish

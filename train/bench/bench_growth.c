@@ -78,7 +78,7 @@ static bool have_neighbours(const ranks *together) {
 static bool share_here(const setup_devices *devices, const ranks *together) {
     for (int i = 0; i < devices->count; i++) {
         p2p_device_memory memory;
-        p2p_device_memory_of(devices->list[i], &memory);
+        p2p_device_memory_of(devices->list[i], false, &memory);
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }

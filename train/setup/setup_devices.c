@@ -227,16 +227,29 @@ int setup_devices_times(const setup_devices *devices, int index) {
     return times;
 }
 
+/* Writes ", 9.1 of 85.0 GB free" if much of the device's memory is taken, as by other processes; else "". A
+ * context and its libraries take less. */
+static void describe_free(p2p_device *device, char *text, size_t size) {
+    const size_t usual = (size_t)1 << 30;
+    p2p_device_memory memory;
+    p2p_device_memory_of(device, false, &memory);
+    text[0] = '\0';
+    if (memory.free_bytes < memory.bytes && memory.bytes - memory.free_bytes > usual)
+        snprintf(text, size, ", %.1f of %.1f GB free", 1e-9 * (double)memory.free_bytes,
+                 1e-9 * (double)memory.bytes);
+}
+
 static void show(const setup_devices *devices) {
     for (int i = 0; i < devices->count; i++) {
-        const p2p_device *device = devices->list[i];
+        p2p_device *device = devices->list[i];
         const int times = setup_devices_times(devices, i);
         const bool reference = strncmp(p2p_device_address(device), "reference:", strlen("reference:")) == 0;
-        char repeated[32] = "";
+        char repeated[32] = "", taken[48];
         if (times == 0) continue;
+        describe_free(device, taken, sizeof taken);
         if (times > 1) snprintf(repeated, sizeof repeated, ", %d times", times);
-        text_line(stderr, "device: %s, %s%s%s", p2p_device_address(device), p2p_device_name(device),
-                  reference ? " (slow: for tests)" : "", repeated);
+        text_line(stderr, "device: %s, %s%s%s%s", p2p_device_address(device), p2p_device_name(device),
+                  reference ? " (slow: for tests)" : "", repeated, taken);
     }
 }
 
