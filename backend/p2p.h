@@ -82,6 +82,9 @@ const char *p2p_device_driver(const p2p_device *device); /* with its version */
 p2p_status p2p_device_check_precision(const p2p_device *device, p2p_precision precision);
 /* Whether convolutions are faster in tf32 than in float32. False if a device only imitates tf32. */
 bool p2p_device_fast_tf32(const p2p_device *device);
+/* Whether the device has several algorithms for convolutions and measures them on request only, though it is
+ * no CPU: P2P_TUNE_AUTO takes stored results, and its heuristics where there are none. */
+bool p2p_device_measures_on_request(const p2p_device *device);
 
 /* The memory of a device. */
 typedef struct {

@@ -130,6 +130,9 @@ typedef struct {
     /* op_query may request filters in another storage. Algorithms are then chosen (op_choose) for descriptors
      * with the filter as it will be read. */
     bool derives_filters;
+    /* P2P_TUNE_AUTO measures nothing on this device, as on CPUs: its heuristics are good, a measurement of
+     * all algorithms takes minutes, and its winners may differ from start to start. */
+    bool measures_on_request;
     p2p_storage vector; /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
 } p2p_device_info;
 

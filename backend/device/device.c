@@ -97,6 +97,10 @@ bool p2p_device_fast_tf32(const p2p_device *device) {
     return device->info.fast_tf32;
 }
 
+bool p2p_device_measures_on_request(const p2p_device *device) {
+    return device->info.measures_on_request && p2p_device_has_choices(device);
+}
+
 void p2p_device_close(p2p_device *device) {
     if (!device) return;
     p2p_log("%s: close", device->address);

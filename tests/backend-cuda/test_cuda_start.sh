@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What commands do on cards before their first step: which of them connect the cards by NCCL, and how often; what fits
-# beside other processes.
+# beside other processes; that algorithms are measured on request only.
 #
 #   tests/backend-cuda/test_cuda_start.sh P2P     with four devices of the machine made of software
 . "$(dirname "$0")/../support/expect.sh" "$1" cuda
@@ -36,6 +36,32 @@ expect 0 "$refused" env P2P_MACHINE_COUNTERS="$work/counters" \
 grep -qE "(^| )ncclCommInitRankConfig=1( |$)" counters || fail "NCCL is tried again"
 [ "$(grep -c "^warning: " err.txt)" -eq 1 ] || fail "not one warning: $(cat err.txt)"
 unset P2P_MACHINE_FAIL
+
+echo "-- algorithms are measured on request"
+# trained OPTION...: a training of one step, into the folder `run`.
+trained() {
+    rm -rf run
+    "$p2p" train --data toys "${networks[@]}" --device cuda:0 --out run --steps 1 "$@"
+}
+export P2P_CACHE_DIR=$work/cache
+others="the others by heuristics (p2p tune, or --tune on here, measures them)"
+expect 0 "algorithms: 0 of 35 convolutions as measured on this device, $others" trained
+mv run heuristic
+for option in "--tune off" --deterministic; do
+    # shellcheck disable=SC2086
+    expect 0 "done: the model is" trained $option
+    ! grep -q "^algorithms: " err.txt || fail "$option: $(cat err.txt)"
+    same_weights heuristic/generator.safetensors run/generator.safetensors
+done
+[ -z "$(find cache -name 'tune-*')" ] || fail "a training has measured without a request"
+expect 0 "speedup" "$p2p" tune "${networks[@]}" --device cuda:0
+expect 0 " of 35 convolutions as measured on this device" trained
+! grep -q "measuring the algorithms" err.txt || fail "a training measures after p2p tune: $(cat err.txt)"
+rm -r cache
+expect 0 "measuring the algorithms of 35 convolutions" trained --tune on
+printed "algorithms: 35 of 35 convolutions as measured on this device; --deterministic ignores" "--tune on"
+export P2P_CACHE_DIR=off
+rm -rf run
 
 echo "-- a card that other processes use"
 large=(--data toys --size 32 --ngf 64 --ndf 64 --device cuda:0 --tune off)

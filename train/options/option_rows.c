@@ -154,8 +154,8 @@ const option_row option_rows[] = {
     {"adam-eps", 0, KIND_REAL, AT(adam_eps), MODEL, BINDING, 0, 0.99, "1e-8", "X",
      "added to the root of the mean squared gradient"},
     {"seed", 0, KIND_SEED, AT(seed), TRAIN | SAMPLE | PAIRS, BINDING, 0, 0, "1", "N",
-     "determines every random number; the same seed gives the same bits on the same device, after p2p tune or --tune on "
-     "with --deterministic only"},
+     "determines every random number; the same seed gives the same bits on the same device, after p2p tune or --tune on, "
+     "and on GPUs through OpenCL, with --deterministic only"},
 
     HEADING("Using a model"),
     {"norm-stats", 0, KIND_CHOICE, AT(norm_stats), USE, NOT_KEPT, 0, 0, "image", "image|running",
@@ -199,7 +199,7 @@ const option_row option_rows[] = {
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "choice of convolution algorithms: off by heuristic; on by kept measurements, measuring what is missing; auto by "
-     "kept measurements only, but in train and bench on GPUs as on"},
+     "kept measurements only, but in train and bench on GPUs through OpenCL as on"},
     {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
      "ignore all measurements: the same bits on every start, whatever was measured before"},
 
