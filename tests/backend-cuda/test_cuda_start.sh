@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What commands do on cards before their first step: which of them connect the cards by NCCL, and how often; what fits
+# What commands do on cards before their first step: which of them connect the cards by NCCL, how often; what fits
 # beside other processes; that algorithms are measured on request only.
 #
 #   tests/backend-cuda/test_cuda_start.sh P2P     with four devices of the machine made of software
@@ -26,6 +26,12 @@ opens 0 0 "by the backend's communicator" "$p2p" plan "${networks[@]}" "${four[@
 opens 0 0 "picture 4/4" "$p2p" translate --model model "${four[@]}" -o drawn toys/train
 opens 0 0 "shows every pair" "$p2p" test --model model --data toys "${four[@]}" -o measured
 opens 0 1 "this training needs" "$p2p" train --data toys --size 32 --ngf 64 --ndf 64 --batch 4 "${four[@]}" --out run
+
+counters=$work/counters
+P2P_MACHINE_DEVICES=2 P2P_MACHINE_COUNTERS=$counters expect 0 "the sum over 2 devices of cuda equals the host's" \
+    "$p2p" doctor --backend cuda --precision fp32
+! grep -q "passes through the host" out.txt || fail "doctor reduces through the host: $(cat out.txt)"
+grep -qE "(^| )ncclCommInitRankConfig=2( |$)" "$counters" || fail "doctor does not use NCCL"
 
 echo "-- a refusal is printed once"
 export P2P_MACHINE_FAIL=ncclCommInitRankConfig:1+:ncclSystemError

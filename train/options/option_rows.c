@@ -184,7 +184,7 @@ const option_row option_rows[] = {
      "every N steps compare the checksums of the weights on all devices, and stop if one differs; 0: never"},
 
     HEADING("Device"),
-    {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
+    {"backend", 0, KIND_TEXT, AT(backend), RUN | DOCTOR, NOT_KEPT, 0, 0, "auto", "NAME",
      "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
     {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
@@ -272,6 +272,9 @@ const help_exception help_exceptions[] = {
     {"size", PAIRS, "side to which pictures are first resized; without it they keep their size"},
     {"batch", USE, "pictures computed at once on each device, which changes no result"},
     {"steps", BENCH, "steps to measure (default 10, with --sweep 3)"},
+    {"backend", DOCTOR,
+     "examine the devices of one of the backends that p2p devices lists; auto: of all but the reference, "
+     "each card once"},
     {"mode", BENCH, "whose operations to measure"},
     {"mode", TUNE, "whose convolutions to tune"},
     {"count", TEST, "take the first N pairs only, not all"},

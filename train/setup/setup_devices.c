@@ -50,12 +50,10 @@ static bool is_any(const char *backend) {
     return strcmp(backend, "auto") == 0;
 }
 
-static p2p_status check_backend(const settings *all) {
-    if (strchr(all->backend, ':')) {
-        p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
-        return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
-    }
-    return check_count(all);
+p2p_status setup_backend_check(const settings *all) {
+    if (!strchr(all->backend, ':')) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
+    return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
@@ -254,7 +252,8 @@ static void show(const setup_devices *devices) {
 }
 
 static p2p_status open_all(const settings *all, setup_devices *devices) {
-    P2P_TRY(check_backend(all));
+    P2P_TRY(setup_backend_check(all));
+    P2P_TRY(check_count(all));
     if (all->device) return open_named(all, devices);
     const bool counted = (gives_count(all) && all->gpus > 1) || all->ranks > 1;
     return counted ? open_counted(all, devices) : append(devices, all->backend);
