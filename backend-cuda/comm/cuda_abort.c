@@ -14,7 +14,7 @@ struct cuda_abort {
     atomic_int users; /* the thread, and whoever waits */
 };
 
-static void drop(cuda_abort *job) {
+static void release(cuda_abort *job) {
     if (atomic_fetch_sub(&job->users, 1) == 1) free(job);
 }
 
@@ -22,7 +22,7 @@ static void *run(void *data) {
     cuda_abort *job = data;
     if (cuda_driver.cuCtxSetCurrent(job->context) == CUDA_SUCCESS) cuda_nccl.ncclCommAbort(job->nccl);
     atomic_store(&job->ended, true);
-    drop(job);
+    release(job);
     return NULL;
 }
 
@@ -49,6 +49,6 @@ bool cuda_abort_finish(cuda_abort *job, double *waited) {
     if (!job) return false;
     while (!atomic_load(&job->ended) && *waited < CUDA_ABORT_SECONDS) *waited += cuda_pause_after(*waited);
     const bool ended = atomic_load(&job->ended);
-    drop(job);
+    release(job);
     return ended;
 }
