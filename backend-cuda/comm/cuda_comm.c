@@ -211,18 +211,16 @@ static p2p_status begin_group(p2p_be_comm *comm) {
 
 /* ---- Collectives ----------------------------------------------------------------------------------- */
 
-/* NCCL's type of a sum; ncclNumTypes if it has none, or rounds more than once. */
-static ncclDataType_t sum_type(const p2p_be_comm *comm, p2p_type type) {
-    switch (type) {
-    case P2P_TYPE_f32:
-        return ncclFloat32;
-    case P2P_TYPE_f64:
-        return ncclFloat64;
-    case P2P_TYPE_bf16: /* with two summands there is one rounding */
-        return comm->world <= 2 ? ncclBfloat16 : ncclNumTypes;
-    default:
-        return ncclNumTypes;
-    }
+/* Whether NCCL has sums of the type, and rounds them once. */
+static bool has_sum(const p2p_be_comm *comm, p2p_type type) {
+    if (type == P2P_TYPE_bf16) return comm->world <= 2; /* two summands: one rounding */
+    return type == P2P_TYPE_f32 || type == P2P_TYPE_f64;
+}
+
+/* NCCL's type of such a sum. */
+static ncclDataType_t sum_type(p2p_type type) {
+    if (type == P2P_TYPE_bf16) return ncclBfloat16;
+    return type == P2P_TYPE_f64 ? ncclFloat64 : ncclFloat32;
 }
 
 p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
@@ -234,7 +232,7 @@ p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
     if (op->kind == P2P_KIND_broadcast) return P2P_OK;
     if (op->reduction != P2P_REDUCE_SUM)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL does not combine moments", name);
-    if (sum_type(comm, y->type) == ncclNumTypes)
+    if (!has_sum(comm, y->type))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL would round sums of %s at every addition", name,
                                p2p_type_name(y->type));
     return P2P_OK;
@@ -266,8 +264,8 @@ static p2p_status call(const p2p_be_comm *comm, member *one, const p2p_op *op, C
         TRY_NCCL(one, ncclBroadcast, memory, memory, p2p_tensor_bytes(y), ncclUint8, (int)op->root, one->nccl,
                  stream);
     else
-        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(comm, y->type),
-                 ncclSum, one->nccl, stream);
+        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(y->type), ncclSum,
+                 one->nccl, stream);
     return P2P_OK;
 }
 
@@ -275,7 +273,7 @@ static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_co
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
         P2P_TRY(cuda_enter(&one->device->queue));
-        P2P_TRY(call(comm, one, op, cuda_address(replicas[i].binding)));
+        P2P_TRY(call(one, op, cuda_address(replicas[i].binding)));
     }
     return P2P_OK;
 }
