@@ -316,7 +316,7 @@ p2p_status cuda_nccl_load(void) {
     snprintf(nccl.version, sizeof nccl.version, "%d.%d.%d", nccl.number / 10000, nccl.number % 10000 / 100,
              nccl.number % 100);
     if (nccl.number < CUDA_NCCL_NEEDED)
-        return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s, 2.18 or newer is needed", nccl.file.path,
+        return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s, 2.19 or newer is needed", nccl.file.path,
                                nccl.version);
     if (missing)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s without the function %s", nccl.file.path,
