@@ -90,6 +90,15 @@ remove 'CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR *=|CUDNN_ATTR_[A-Z_]*DEVICEPROP[A-Z_
 remove 'ncclBfloat16 *=' "$work/old/nccl.h"
 includes=("${own[@]}" -isystem "$work/old" -isystem "$toolkit/include")
 compile_all "${host[@]}" "${doubles[@]}"
+# The doubles of such a build are libraries that the backend takes.
+cat >"$work/versions.c" <<'CODE'
+#include "library/cuda_library.h"
+#include "libraries/double_version.h"
+_Static_assert((int)DOUBLE_DNN_VERSION >= (int)CUDA_DNN_NEEDED, "the double of cuDNN is too old");
+_Static_assert((int)DOUBLE_NCCL_VERSION >= (int)CUDA_NCCL_NEEDED, "the double of NCCL is too old");
+CODE
+sed -i -E 's/(define NCCL_VERSION_CODE) .*/\1 21801/' "$work/old/nccl.h"
+compile_all "$work/versions.c"
 
 # The function lies behind a condition that this card does not fulfil.
 cp "$toolkit"/include/cuda_bf16.h* "$work/old"
