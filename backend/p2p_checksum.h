@@ -1,4 +1,4 @@
-/* Checksums of files: XXH3 with 128 bits, of libxxhash.
+/* Checksums of files: XXH3 with 128 bits, of libxxhash. Hashes of short texts.
  *
  * They detect accidental damage. A file that is changed on purpose can have a right checksum: they are no
  * signatures. Where a checksum stands in a file is defined with the file's format.
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     P2P_CHECKSUM_BYTES = 16,
@@ -41,5 +42,10 @@ p2p_checksum p2p_checksum_of(const void *bytes, size_t size);
 bool p2p_checksum_same(const p2p_checksum *a, const p2p_checksum *b);
 /* In hexadecimal, in lower case. */
 void p2p_checksum_text(const p2p_checksum *value, char text[P2P_CHECKSUM_DIGITS + 1]);
+
+/* FNV-1a with 64 bits, for short texts. A hash begins with P2P_FNV1A_START; returns it with these bytes
+ * added. */
+#define P2P_FNV1A_START UINT64_C(14695981039346656037)
+uint64_t p2p_fnv1a(uint64_t hash, const void *bytes, size_t size);
 
 #endif

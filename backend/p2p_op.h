@@ -335,6 +335,23 @@ P2P_KIND_LIST(X, O)
 #undef X
 #undef O
 
+/* The operands with which norm_bwd_stats and norm_bwd_apply both begin. */
+enum {
+    P2P_NORM_BWD_X = P2P_AT_norm_bwd_stats_x,
+    P2P_NORM_BWD_STATS = P2P_AT_norm_bwd_stats_stats,
+    P2P_NORM_BWD_SCALE = P2P_AT_norm_bwd_stats_scale,
+    P2P_NORM_BWD_SHIFT = P2P_AT_norm_bwd_stats_shift,
+    P2P_NORM_BWD_DY = P2P_AT_norm_bwd_stats_dy,
+    P2P_NORM_BWD_DY2 = P2P_AT_norm_bwd_stats_dy2,
+    P2P_NORM_BWD_STEP = P2P_AT_norm_bwd_stats_step,
+    P2P_NORM_BWD_SUMS = P2P_AT_norm_bwd_stats_sums
+};
+_Static_assert((int)P2P_NORM_BWD_DY == (int)P2P_AT_norm_bwd_apply_dy &&
+                   (int)P2P_NORM_BWD_DY2 == (int)P2P_AT_norm_bwd_apply_dy2 &&
+                   (int)P2P_NORM_BWD_STEP == (int)P2P_AT_norm_bwd_apply_step &&
+                   (int)P2P_NORM_BWD_SUMS == (int)P2P_AT_norm_bwd_apply_sums,
+               "the backward kinds share their operands");
+
 /* X(name): activation functions. lrelu(x) is x for x > 0, else slope*x. relu(x) is 0 for x <= 0, else x. All
  * keep NaN, so that an overflow reaches the result; the slope of relu at NaN is 0. */
 #define P2P_ACT_LIST(X) X(none) X(relu) X(lrelu) X(tanh)
@@ -483,6 +500,9 @@ bool p2p_op_is_norm(const p2p_op *op);
  * and the number of images for which the algorithm is chosen (see conv_fwd). It is the key by which choices
  * are made, stored and imposed. */
 p2p_op p2p_op_plain_convolution(const p2p_op *op);
+/* A descriptor for the work of peak_create of p2p_backend.h: its one operand, P2P_AT_broadcast_y, has the
+ * counts of `items` work-items. The kind is a placeholder. */
+p2p_op p2p_op_peak(int64_t items);
 
 /* Floating point operations (a multiply-add counts 2; a convolution counts as the direct algorithm, taps
  * outside the image included), and bytes if each operand moves once per direction of its use. */

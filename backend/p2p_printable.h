@@ -31,4 +31,7 @@ bool p2p_is_printable(const char *text);
 void p2p_print_line(FILE *stream, const char *label, const char *format, ...) P2P_PRINTF(3, 4);
 void p2p_print_line_v(FILE *stream, const char *label, const char *format, va_list args);
 
+/* Appends an item to a list in a text, "a, b, c", truncated to `size` bytes. An empty text has no item. */
+void p2p_list_append(char *text, size_t size, const char *item);
+
 #endif

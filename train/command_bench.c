@@ -59,8 +59,8 @@ static p2p_status check_prediction(const settings *all) {
     return setup_devices_one(all);
 }
 
-static p2p_status check_sweep(const settings *all, const ranks *together) {
-    if (all->plot && !all->sweep && !all->predict && !grows(all) && ranks_size(together) == 1)
+static p2p_status check_sweep(const settings *all, const ranks *r) {
+    if (all->plot && !all->sweep && !all->predict && !grows(all) && ranks_size(r) == 1)
         return p2p_fail(P2P_USAGE,
                         "--plot requires --sweep, --predict or a list of --gpus, whose results it draws");
     return all->sweep ? check_series(all, "--sweep") : P2P_OK;
@@ -76,7 +76,7 @@ static p2p_status check_devices(const settings *all) {
                     all->what);
 }
 
-static p2p_status check_settings(const settings *all, const ranks *together) {
+static p2p_status check_settings(const settings *all, const ranks *r) {
     P2P_TRY(settings_no_arguments(all, "bench"));
     if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
         return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it selects the plan of --what ops",
@@ -86,7 +86,7 @@ static p2p_status check_settings(const settings *all, const ranks *together) {
     P2P_TRY(check_prediction(all));
     P2P_TRY(check_growth(all));
     P2P_TRY(check_devices(all));
-    return check_sweep(all, together);
+    return check_sweep(all, r);
 }
 
 static p2p_status write_trace(const bench *b, const bench_profile *profile) {
@@ -146,10 +146,10 @@ static p2p_status run_sweep(const settings *all) {
     return all->plot ? bench_sweep_plot(&sweep, all->plot) : P2P_OK;
 }
 
-static p2p_status run_growth(const settings *all, ranks *together) {
+static p2p_status run_growth(const settings *all, ranks *r) {
     bench_growth growth;
-    P2P_TRY(bench_growth_measure(all, together, steps_of(all), &growth));
-    if (ranks_number(together) > 0) return P2P_OK;
+    P2P_TRY(bench_growth_measure(all, r, steps_of(all), &growth));
+    if (ranks_number(r) > 0) return P2P_OK;
     P2P_TRY(bench_growth_report(all, &growth));
     return all->plot ? bench_growth_plot(&growth, all->plot) : P2P_OK;
 }
@@ -163,17 +163,16 @@ static p2p_status run_prediction(const settings *all) {
     return status;
 }
 
-static p2p_status run(settings *all, ranks *together) {
-    P2P_TRY(check_settings(all, together));
+static p2p_status run(settings *all, ranks *r) {
+    P2P_TRY(check_settings(all, r));
     if (all->predict) return run_prediction(all);
-    if (grows(all) || together) return run_growth(all, together);
+    if (grows(all) || r) return run_growth(all, r);
     if (all->sweep) return run_sweep(all);
     return strcmp(all->what, "transfers") == 0 ? run_transfer_bench(all) : run_plan_bench(all);
 }
 
 p2p_status command_bench(settings *all) {
-    ranks *together = NULL;
-    if (command_bench_is_shared(all))
-        P2P_TRY(ranks_open(&(ranks_work){"bench", settings_layout()}, &together));
-    return ranks_end(together, run(all, together));
+    ranks *r = NULL;
+    if (command_bench_is_shared(all)) P2P_TRY(ranks_open(&(ranks_work){"bench", settings_layout()}, &r));
+    return ranks_end(r, run(all, r));
 }

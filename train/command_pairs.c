@@ -2,6 +2,7 @@
  * and its arguments and options are checked. */
 #include "command.h"
 #include "host/text.h"
+#include "p2p_printable.h"
 #include "pairs/pairs_check.h"
 #include "pairs/pairs_make.h"
 #include "pairs/pairs_side_by_side.h"
@@ -15,7 +16,7 @@ typedef struct {
     const char *name;
     const char *usage; /* the names of its arguments */
     int arguments;
-    const char *const *options; /* its own, beside those of COMMON; NULL: those of its pairs_operation */
+    const char *const *options; /* its own, beside `common`; NULL: those of its pairs_operation */
     p2p_status (*run)(const settings *all, const char *const *arguments);
 } subcommand;
 
@@ -92,6 +93,8 @@ static p2p_status run_check(const settings *all, const char *const *arguments) {
     return pairs_check(all, arguments[0]);
 }
 
+static const char *const common[] = {"workers", "on-bad-image", "max-pixels", "memory", "help", NULL};
+
 #define OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static const subcommand subcommands[] = {
@@ -112,10 +115,7 @@ enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
 static p2p_status unknown(const char *name) {
     char text[160] = "";
-    for (int i = 0; i < SUBCOMMANDS; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", subcommands[i].name);
-    }
+    for (int i = 0; i < SUBCOMMANDS; i++) p2p_list_append(text, sizeof text, subcommands[i].name);
     if (name)
         p2p_fail(P2P_USAGE, "'%s' is not a subcommand of p2p pairs", name);
     else
@@ -131,14 +131,12 @@ static bool is_in(const char *const *names, const char *name) {
 
 /* P2P_USAGE for an option that would have no effect. */
 static p2p_status check_options(const settings *all, const subcommand *chosen) {
-    static const char *const own[] = {"size",      "fit",    "resize",   "format", "pairs", "input-only",
-                                      "smoothing", "detail", "shortest", "factor", "holes", "seed",
-                                      "val",       "test",   "fps",      "json",   NULL};
     const char *const *allowed =
         chosen->options ? chosen->options : pairs_operation_named(chosen->name)->options;
-    for (const char *const *name = own; *name; name++) {
-        if (!settings_given(all, *name) || is_in(allowed, *name)) continue;
-        p2p_fail(P2P_USAGE, "--%s has no effect on p2p pairs %s", *name, chosen->name);
+    const char *name;
+    for (int i = 0; (name = settings_option_name(COMMAND_PAIRS, i)) != NULL; i++) {
+        if (!settings_given(all, name) || is_in(common, name) || is_in(allowed, name)) continue;
+        p2p_fail(P2P_USAGE, "--%s has no effect on p2p pairs %s", name, chosen->name);
         return p2p_hint(P2P_USAGE, "p2p help pairs shows which subcommand each option belongs to");
     }
     if (settings_given(all, "fit") && !settings_given(all, "size"))

@@ -10,8 +10,8 @@ bool command_train_is_shared(const settings *all) {
 
 p2p_status command_train(settings *all) {
     P2P_TRY(settings_no_arguments(all, "train"));
-    ranks *together;
+    ranks *r;
     sys_output_start(); /* a training ends even if nothing reads the name of its model */
-    P2P_TRY(ranks_open(&(ranks_work){"train", settings_layout()}, &together));
-    return ranks_end(together, trainer_run(all, together));
+    P2P_TRY(ranks_open(&(ranks_work){"train", settings_layout()}, &r));
+    return ranks_end(r, trainer_run(all, r));
 }

@@ -8,6 +8,7 @@
 #include "host/sys_socket.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "p2p_printable.h"
 #include "ranks/ranks.h"
 #include "setup/setup.h"
 
@@ -173,10 +174,7 @@ static p2p_status unknown_command(const char *name) {
 
 static p2p_status unknown_topic(const char *name) {
     char text[256] = "";
-    for (int i = 0; i < TOPIC_COUNT; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", topics[i].name);
-    }
+    for (int i = 0; i < TOPIC_COUNT; i++) p2p_list_append(text, sizeof text, topics[i].name);
     p2p_fail(P2P_USAGE, "'%s' is neither a command of p2p nor a topic of p2p help", name);
     return p2p_hint(P2P_USAGE, "the topics are %s; p2p help lists the commands", text);
 }
@@ -255,11 +253,11 @@ static const double FAILURE_DELAY = 2; /* seconds that the first process has to 
 
 /* Seconds that the program waits at its end for readers of messages, and of the output of commands that print
  * through sys_output_start. */
-static double patience = 5;
+static double reader_timeout = 5;
 
 /* After the first time limit without a reader no other output is waited for. */
 static void wait_for_readers(void) {
-    if (!sys_messages_wait(patience)) patience = 0;
+    if (!sys_messages_wait(reader_timeout)) reader_timeout = 0;
 }
 
 /* Closes stdout. P2P_IO if anything printed there is lost, unless the command failed for another reason. Lost
@@ -268,7 +266,7 @@ static p2p_status close_output(p2p_status status) {
     wait_for_readers(); /* both may go to one place */
     errno = 0;
     bool complete = fflush(stdout) == 0 && !ferror(stdout);
-    const int lost = sys_output_wait(patience);
+    const int lost = sys_output_wait(reader_timeout);
     complete = fclose(stdout) == 0 && complete && lost == 0;
     if (lost != 0) errno = lost;
     if (complete || status != P2P_OK) return status;

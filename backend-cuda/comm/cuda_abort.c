@@ -15,7 +15,7 @@ typedef struct {
     cuda_abort_one all[];
 } job;
 
-static void drop(job *work) {
+static void release(job *work) {
     if (atomic_fetch_sub(&work->users, 1) == 1) free(work);
 }
 
@@ -25,7 +25,7 @@ static void *run(void *data) {
         if (cuda_driver.cuCtxSetCurrent(work->all[i].context) == CUDA_SUCCESS)
             cuda_nccl.ncclCommAbort(work->all[i].nccl);
     atomic_store(&work->ended, true);
-    drop(work);
+    release(work);
     return NULL;
 }
 
@@ -58,6 +58,6 @@ bool cuda_abort_all(const cuda_abort_one *all, int count) {
     if (!work) return false;
     while (!atomic_load(&work->ended) && waited < CUDA_ABORT_SECONDS) waited += cuda_pause_after(waited);
     const bool ended = atomic_load(&work->ended);
-    drop(work);
+    release(work);
     return ended;
 }

@@ -424,7 +424,7 @@ static int find_failed(const char *all, int count, int processes) {
 }
 
 /* The same in all processes. */
-static p2p_status judge(const char *all, int count, int processes) {
+static p2p_status check_presences(const char *all, int count, int processes) {
     const int failed = find_failed(all, count, processes);
     if (failed >= 0)
         return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL: %s", failed,
@@ -446,7 +446,7 @@ static p2p_status exchange(p2p_be_device *const *devices, int count, const p2p_p
     for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
     const p2p_status gathered = processes->gather(processes->context, mine, presence_bytes(count), all);
     if (mine->failure == FAILED || gathered != P2P_OK) return mine->failure ? status : gathered;
-    return judge(all, count, processes->size);
+    return check_presences(all, count, processes->size);
 }
 
 static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_processes *processes,

@@ -24,13 +24,6 @@ enum {
     DEPTH = 8 /* terms of a sum for each row, so that reading and writing the result take 1 % of the time */
 };
 
-/* A descriptor with one operand, the counts. Its kind is a placeholder. */
-static p2p_op op_of_counts(int64_t items) {
-    p2p_op op = {.kind = P2P_KIND_broadcast};
-    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
-    return op;
-}
-
 /* ---- float32 ------------------------------------------------------------------------------------------- */
 
 /* Every multiprocessor has equally many threads: a wave of blocks that is partly full would take as long as a
@@ -44,7 +37,7 @@ static int64_t choose_items(const p2p_be_device *device, int capacity) {
 static p2p_status create_kernel(p2p_be_device *device, int steps, p2p_binding counts, int capacity,
                                 p2p_be_op **created, double *multiply_adds) {
     const int64_t items = choose_items(device, capacity);
-    const p2p_op op = op_of_counts(items);
+    const p2p_op op = p2p_op_peak(items);
     cuda_plan plan = {0};
     cuda_launch *launch = cuda_launch_add(&plan, "peak", "peak", THREADS);
     launch->grid[0] = (unsigned)p2p_divide_up(items, THREADS);
@@ -137,7 +130,7 @@ static p2p_status write_ones(p2p_be_device *device, const product *p, p2p_be_buf
 
 static p2p_status create_product(p2p_be_device *device, product *p, p2p_binding counts, p2p_be_buffer *memory,
                                  p2p_be_op **created) {
-    const p2p_op op = op_of_counts(p->side);
+    const p2p_op op = p2p_op_peak(p->side);
     P2P_TRY(write_ones(device, p, memory));
     P2P_TRY(cuda_op_create_planned(device, &op, &counts, (p2p_binding){memory, 0}, &p->plan, created));
     cuda_op_own(*created, memory);

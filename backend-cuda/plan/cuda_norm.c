@@ -125,49 +125,35 @@ p2p_status cuda_plan_norm_apply(const cuda_target *target, const p2p_op *op, cud
 
 /* ---- Backward ------------------------------------------------------------------------------------------ */
 
-/* norm_bwd_stats and norm_bwd_apply begin with the same operands. */
-_Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step &&
-                   (int)P2P_AT_norm_bwd_stats_sums == (int)P2P_AT_norm_bwd_apply_sums &&
-                   (int)P2P_AT_norm_bwd_stats_dy2 == (int)P2P_AT_norm_bwd_apply_dy2,
-               "the backward kinds share their operands");
-
 enum {
-    BWD_X = P2P_AT_norm_bwd_stats_x,
-    BWD_STATS = P2P_AT_norm_bwd_stats_stats,
-    BWD_SCALE = P2P_AT_norm_bwd_stats_scale,
-    BWD_SHIFT = P2P_AT_norm_bwd_stats_shift,
-    BWD_DY = P2P_AT_norm_bwd_stats_dy,
-    BWD_DY2 = P2P_AT_norm_bwd_stats_dy2,
-    BWD_STEP = P2P_AT_norm_bwd_stats_step,
-    BWD_SUMS = P2P_AT_norm_bwd_stats_sums,
     DX = P2P_AT_norm_bwd_apply_dx,
     DSCALE = P2P_AT_norm_bwd_apply_dscale,
     DSHIFT = P2P_AT_norm_bwd_apply_dshift
 };
 
 static p2p_status bwd_view(const cuda_target *target, const p2p_op *op, cuda_view *view) {
-    P2P_TRY(cuda_view_of(target, op, BWD_X, view));
-    P2P_TRY(cuda_view_check(target, op, view, BWD_DY));
-    P2P_TRY(cuda_view_check(target, op, view, BWD_DY2));
-    for (int i = BWD_STATS; i <= BWD_SHIFT; i++) P2P_TRY(cuda_require_plain(target, op, i));
-    return cuda_require_plain(target, op, BWD_SUMS);
+    P2P_TRY(cuda_view_of(target, op, P2P_NORM_BWD_X, view));
+    P2P_TRY(cuda_view_check(target, op, view, P2P_NORM_BWD_DY));
+    P2P_TRY(cuda_view_check(target, op, view, P2P_NORM_BWD_DY2));
+    for (int i = P2P_NORM_BWD_STATS; i <= P2P_NORM_BWD_SHIFT; i++) P2P_TRY(cuda_require_plain(target, op, i));
+    return cuda_require_plain(target, op, P2P_NORM_BWD_SUMS);
 }
 
 /* The arguments GRADIENTS of norm_bwd.cu. */
 static void arg_gradients(cuda_launch *launch, const p2p_op *op, const cuda_view *view) {
-    cuda_arg_view(launch, op, BWD_X);
-    cuda_arg_operand(launch, BWD_STATS);
-    arg_affine(launch, op, BWD_SCALE, BWD_SHIFT);
-    cuda_arg_dropout(launch, op, view, BWD_STEP);
-    cuda_arg_view(launch, op, BWD_DY);
-    cuda_arg_view(launch, op, BWD_DY2);
-    cuda_arg_int(launch, p2p_tensor_present(&op->t[BWD_DY2]));
+    cuda_arg_view(launch, op, P2P_NORM_BWD_X);
+    cuda_arg_operand(launch, P2P_NORM_BWD_STATS);
+    arg_affine(launch, op, P2P_NORM_BWD_SCALE, P2P_NORM_BWD_SHIFT);
+    cuda_arg_dropout(launch, op, view, P2P_NORM_BWD_STEP);
+    cuda_arg_view(launch, op, P2P_NORM_BWD_DY);
+    cuda_arg_view(launch, op, P2P_NORM_BWD_DY2);
+    cuda_arg_int(launch, p2p_tensor_present(&op->t[P2P_NORM_BWD_DY2]));
     arg_acts(launch, op);
 }
 
 /* The arguments BWD_OUTPUTS of norm_bwd.cu. */
 static void arg_bwd_outputs(cuda_launch *launch, const p2p_op *op, int dscale, int dshift) {
-    cuda_arg_operand(launch, BWD_SUMS);
+    cuda_arg_operand(launch, P2P_NORM_BWD_SUMS);
     cuda_arg_operand(launch, dscale);
     cuda_arg_flags(launch, op, dscale);
     cuda_arg_operand(launch, dshift);
@@ -217,7 +203,7 @@ static void add_bwd_apply(const p2p_op *op, const cuda_view *view, const cuda_sl
     cuda_launch *launch =
         cuda_launch_slabs(plan, &walk, "norm_bwd", CUDA_VIEW_KERNEL(view, "norm_bwd_apply"));
     arg_gradients(launch, op, view);
-    cuda_arg_operand(launch, BWD_SUMS);
+    cuda_arg_operand(launch, P2P_NORM_BWD_SUMS);
     arg_dx(launch, op);
 }
 

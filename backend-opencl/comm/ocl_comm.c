@@ -3,7 +3,7 @@
 
 #include "device/ocl_error.h"
 #include "device/ocl_queue.h"
-#include "device/ocl_watch.h"
+#include "device/ocl_standstill.h"
 #include "ocl_comm_internal.h"
 #include "ocl_comm_sum.h"
 
@@ -136,7 +136,7 @@ p2p_status ocl_comm_query(p2p_be_comm *comm, const p2p_op *op) {
 
 double ocl_comm_waited(p2p_be_comm *comm) {
     double sum = 0;
-    for (int i = 0; i < comm->count; i++) sum += ocl_watched(comm->lanes[i].device);
+    for (int i = 0; i < comm->count; i++) sum += ocl_standstill_seconds(comm->lanes[i].device);
     return sum / comm->count;
 }
 
@@ -171,7 +171,7 @@ static p2p_status prepare_job(p2p_be_comm *comm, ocl_comm_job *job, const p2p_op
 }
 
 /* Ends the events of a job that is not started: some may have become tickets. */
-static void forget_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
+static void clear_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
     for (int r = 0; r < comm->count; r++) {
         const ocl_comm_part *part = &job->parts[r];
         if (part->after) clReleaseEvent(part->after);
@@ -187,7 +187,7 @@ static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribut
     ocl_comm_job *job = free_job(comm);
     const p2p_status status = prepare_job(comm, job, op, replicas, done);
     if (status != P2P_OK) {
-        forget_job(comm, job);
+        clear_job(comm, job);
         return status;
     }
     pthread_mutex_lock(&comm->lock);

@@ -26,9 +26,4 @@ p2p_status ocl_plan_conv_direct(const ocl_target *target, const p2p_op *op, ocl_
 int ocl_conv_direct_variants(const ocl_target *target, const p2p_op *op,
                              ocl_variant_name names[OCL_MOST_VARIANTS]);
 
-/* Appends the launch that adds the `parts` of a filter gradient in order: `size` floats each, contiguous in
- * scratch memory from `at` on. */
-void ocl_conv_direct_add_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, uint64_t at,
-                               int64_t size, int64_t parts);
-
 #endif

@@ -4,7 +4,7 @@
  */
 #include "ocl_conv_direct_bf16.h"
 
-#include "ocl_conv_direct.h"
+#include "ocl_conv_direct_filter.h"
 #include "ocl_conv_shared.h"
 
 #include <stdio.h>

@@ -23,35 +23,35 @@ typedef struct {
     int64_t pass_rows;             /* P */
     uint64_t filter, rows, pixels; /* floats */
     size_t scratch_bytes;
-} conv_shape;
+} gemm_shape;
 
-static conv_shape roles_of(const p2p_op *op) {
+static gemm_shape roles_of(const p2p_op *op) {
     switch (op->kind) {
     case P2P_KIND_conv_fwd:
-        return (conv_shape){.x = P2P_AT_conv_fwd_x,
+        return (gemm_shape){.x = P2P_AT_conv_fwd_x,
                             .w = P2P_AT_conv_fwd_w,
                             .bias = P2P_AT_conv_fwd_bias,
                             .y = P2P_AT_conv_fwd_y};
     case P2P_KIND_conv_bwd_data:
-        return (conv_shape){.x = P2P_AT_conv_bwd_data_dx,
+        return (gemm_shape){.x = P2P_AT_conv_bwd_data_dx,
                             .w = P2P_AT_conv_bwd_data_w,
                             .bias = P2P_AT_conv_bwd_data_bias,
                             .y = P2P_AT_conv_bwd_data_dy};
     default:
-        return (conv_shape){.x = P2P_AT_conv_bwd_filter_x,
+        return (gemm_shape){.x = P2P_AT_conv_bwd_filter_x,
                             .w = P2P_AT_conv_bwd_filter_dw,
                             .bias = -1,
                             .y = P2P_AT_conv_bwd_filter_dy};
     }
 }
 
-static uint64_t reserve(conv_shape *s, int64_t floats) {
+static uint64_t reserve(gemm_shape *s, int64_t floats) {
     uint64_t at = s->scratch_bytes / sizeof(float);
     s->scratch_bytes += (size_t)p2p_divide_up(floats, OCL_LANES) * OCL_LANES * sizeof(float);
     return at;
 }
 
-static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape *s) {
+static p2p_status measure(const ocl_target *target, const p2p_op *op, gemm_shape *s) {
     const p2p_tensor *w = &op->t[s->w], *y = &op->t[s->y];
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, s->x, false, 0, &view));
@@ -78,7 +78,7 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
 
 /* The arguments GEOMETRY of conv_gemm.cl: between `in` (x's side) and `out`, with the filter's taps or with
  * one. */
-static void arg_geometry(ocl_launch *launch, const p2p_op *op, const conv_shape *s, bool one_tap) {
+static void arg_geometry(ocl_launch *launch, const p2p_op *op, const gemm_shape *s, bool one_tap) {
     const p2p_tensor *in = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y], *w = &op->t[s->w];
     ocl_arg_int(launch, in->h);
     ocl_arg_int(launch, in->w);
@@ -93,7 +93,7 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, const conv_shape 
 }
 
 /* Launch of im2col: rows of taps of x or, with one_tap, the pixels of y, to scratch memory. */
-static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_shape *s, bool one_tap,
+static void add_im2col(const ocl_target *target, const p2p_op *op, const gemm_shape *s, bool one_tap,
                        ocl_plan *plan) {
     const p2p_tensor *from = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y];
     int64_t chunk = target->cpu ? CPU_POSITIONS : 1;
@@ -108,7 +108,7 @@ static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_sh
 }
 
 /* Launch of the reverse, col2im, with bias and activation. */
-static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_shape *s, bool one_tap,
+static void add_col2im(const ocl_target *target, const p2p_op *op, const gemm_shape *s, bool one_tap,
                        ocl_plan *plan) {
     const int output = one_tap ? s->y : s->x;
     const p2p_tensor *to = &op->t[output];
@@ -128,14 +128,14 @@ static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_sh
 }
 
 /* The filter as a matrix [tap][c][k] in scratch memory. */
-static ocl_plane_side filter_matrix(const conv_shape *s) {
+static ocl_plane_side filter_matrix(const gemm_shape *s) {
     return (ocl_plane_side){
         .operand = -1,
         .scratch = s->filter,
         .planes = {.n_block = 1, .c_block = 1, .n_outer = 1, .c_outer = s->k, .step = s->c * s->k}};
 }
 
-static void add_filter_unpack(const ocl_target *target, const p2p_op *op, const conv_shape *s,
+static void add_filter_unpack(const ocl_target *target, const p2p_op *op, const gemm_shape *s,
                               ocl_plan *plan) {
     ocl_plane_copy copy = {.x = ocl_plane_side_of(op, s->w),
                            .y = filter_matrix(s),
@@ -147,7 +147,7 @@ static void add_filter_unpack(const ocl_target *target, const p2p_op *op, const 
     ocl_launch_plane_copy(target, plan, &copy);
 }
 
-static void add_filter_pack(const ocl_target *target, const p2p_op *op, const conv_shape *s, ocl_plan *plan) {
+static void add_filter_pack(const ocl_target *target, const p2p_op *op, const gemm_shape *s, ocl_plan *plan) {
     ocl_plane_copy copy = ocl_plane_copy_into(op, s->w);
     copy.x = filter_matrix(s);
     ocl_launch_plane_copy(target, plan, &copy);
@@ -159,7 +159,7 @@ static ocl_matrix in_scratch(uint64_t offset, int64_t row_distance) {
     return (ocl_matrix){.operand = -1, .offset = offset, .row_distance = (uint64_t)row_distance};
 }
 
-static ocl_gemm product_of(const p2p_op *op, const conv_shape *s) {
+static ocl_gemm product_of(const p2p_op *op, const gemm_shape *s) {
     const int64_t row = s->taps * s->c;
     const ocl_matrix rows = in_scratch(s->rows, row), pixels = in_scratch(s->pixels, s->k),
                      filter = in_scratch(s->filter, s->k);
@@ -191,7 +191,7 @@ static ocl_gemm product_of(const p2p_op *op, const conv_shape *s) {
 }
 
 p2p_status ocl_plan_conv_gemm(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    conv_shape s = roles_of(op);
+    gemm_shape s = roles_of(op);
     P2P_TRY(measure(target, op, &s));
     ocl_gemm product = product_of(op, &s);
     P2P_TRY(ocl_gemm_reserve(target, op, &product, &s.scratch_bytes));

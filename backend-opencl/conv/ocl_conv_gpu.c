@@ -206,7 +206,7 @@ static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, cons
 }
 
 static p2p_status choose(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
-    if (target->variant && target->variant[0]) return parse_variant(target, op, p, c);
+    if (ocl_has_variant(target)) return parse_variant(target, op, p, c);
     *c = (choice){.form = THIN};
     if (may_be_thin(target, op, p)) return P2P_OK;
     *c = (choice){.form = TILED, .parts = parts_of_shape(p)};
@@ -434,7 +434,7 @@ static int subgroup_names(const ocl_target *target, const product *p, ocl_varian
     return 2;
 }
 
-/* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
+/* `thin`, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);

@@ -32,25 +32,21 @@ typedef struct {
     int64_t parts;            /* of a filter gradient's depth */
     ocl_point_arrays inputs, filters, gradients, sums;
     uint64_t floats; /* of scratch memory */
-} winograd_shape;
+} gpu_winograd_shape;
 
 /* ---- Shape ----------------------------------------------------------------------------------------- */
 
-static winograd_shape shape_of(const p2p_op *op) {
-    winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1), .parts = 1};
+static gpu_winograd_shape shape_of(const p2p_op *op) {
+    gpu_winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1), .parts = 1};
     s.points = ocl_winograd_points(&s.w);
     s.in_rows = s.w.row_blocks * OCL_LANES;
     s.columns = s.w.vectors * OCL_LANES;
     return s;
 }
 
-static int64_t passes(const p2p_op *op, const winograd_shape *s) {
-    return p2p_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
-}
-
 /* Divides the rows of tiles into equal passes, whose arrays of input rows and columns take up to
  * PASS_BYTES. */
-static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, gpu_winograd_shape *s) {
     if (s->in_rows + s->columns > OCL_WINOGRAD_MAX_SCRATCH_FLOATS / s->w.tiles_w)
         return ocl_refuse(target, op, "a row of tiles takes more than 1 GiB of scratch memory");
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
@@ -63,13 +59,13 @@ static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winogr
 }
 
 /* One line between the arrays of two points avoids conflicts of memory banks. */
-static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
+static ocl_point_arrays reserve(gpu_winograd_shape *s, int64_t floats) {
     const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
     s->floats += arrays.distance * (uint64_t)s->points;
     return arrays;
 }
 
-static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, const winograd_shape *s,
+static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, const gpu_winograd_shape *s,
                               ocl_plan *plan) {
     if (s->floats > OCL_WINOGRAD_MAX_SCRATCH_FLOATS || s->floats * sizeof(float) > target->max_alloc_bytes)
         return ocl_refuse(target, op, "%.0f MiB of scratch memory", (double)s->floats / (1 << 18));
@@ -77,16 +73,9 @@ static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, const 
     return P2P_OK;
 }
 
-/* Repeats the launches from `body` to `end` for every pass. */
-static void repeat(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body, int end) {
-    plan->body_first = body;
-    plan->body_count = end - body;
-    plan->repeats = (int)passes(op, s);
-}
-
 /* ---- Transforms ------------------------------------------------------------------------------------ */
 
-static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
+static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const gpu_winograd_shape *s,
                                  const char *kernel, int64_t x, int64_t y) {
     ocl_launch *launch = ocl_launch_add(target, plan, "winograd.clh", kernel);
     launch->source[2] = "conv_gpu_winograd.cl";
@@ -98,38 +87,32 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
     return launch;
 }
 
-/* Images, rows and columns of tiles, and the pass's first row. */
-static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
-    ocl_arg_int(launch, op->t[s->w.dst].n);
-    ocl_arg_int(launch, s->w.tiles_h);
-    ocl_arg_int(launch, s->w.tiles_w);
-    ocl_arg_repeat(launch, s->rows);
-}
-
-static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                      const gpu_winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_input", s->tiles * OCL_LANES, s->w.row_blocks);
     ocl_winograd_arg_input(launch, op, &s->w, &s->inputs, s->tiles);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->w.tiles_w, s->rows);
 }
 
 /* Blocks of the filter as it is stored: outer, inner. */
-static void arg_filter_blocks(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
+static void arg_filter_blocks(ocl_launch *launch, const p2p_op *op, const gpu_winograd_shape *s) {
     const int64_t src_blocks = ocl_blocks(op->t[s->w.src].c), dst_blocks = ocl_blocks(op->t[s->w.dst].c);
     ocl_arg_int(launch, s->w.turn ? src_blocks : dst_blocks);
     ocl_arg_int(launch, s->w.turn ? dst_blocks : src_blocks);
 }
 
 /* Pairs of channels in whole blocks. */
-static int64_t channel_pairs(const p2p_op *op, const winograd_shape *s) {
+static int64_t channel_pairs(const p2p_op *op, const gpu_winograd_shape *s) {
     return ocl_blocks(op->t[s->w.src].c) * ocl_blocks(op->t[s->w.dst].c) * OCL_LANES * OCL_LANES;
 }
 
-static int64_t phases(const winograd_shape *s) {
+static int64_t phases(const gpu_winograd_shape *s) {
     return s->w.step_in * s->w.step_in * s->w.step_out * s->w.step_out;
 }
 
-static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                       const gpu_winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_filter", channel_pairs(op, s), phases(s));
     ocl_arg_operand(launch, s->w.filter);
@@ -137,7 +120,8 @@ static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     arg_filter_blocks(launch, op, s);
 }
 
-static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                       const gpu_winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_output", s->tiles * OCL_LANES, s->w.vectors);
     ocl_winograd_arg_arrays(launch, &s->sums);
@@ -146,22 +130,22 @@ static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     ocl_arg_int(launch, s->tiles);
     ocl_arg_int(launch, s->w.dst_h);
     ocl_arg_int(launch, s->w.dst_w);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->w.tiles_w, s->rows);
     ocl_winograd_arg_result(launch, op, &s->w);
 }
 
 static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
-                         const winograd_shape *s) {
+                         const gpu_winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_gradient", s->tiles * OCL_LANES, s->w.vectors);
     ocl_conv_arg_activation(launch, op, s->w.dst);
     ocl_winograd_arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->w.tiles_w, s->rows);
 }
 
 static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
-                            const winograd_shape *s) {
+                            const gpu_winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_filter_sums", channel_pairs(op, s), phases(s));
     ocl_winograd_arg_arrays(launch, &s->sums);
@@ -174,14 +158,14 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
 /* ---- Products -------------------------------------------------------------------------------------- */
 
 /* In a filter gradient rows are input rows, and tiles are summed; otherwise rows are tiles. */
-static ocl_gpu_product product_of(const p2p_op *op, const winograd_shape *s) {
+static ocl_gpu_product product_of(const p2p_op *op, const gpu_winograd_shape *s) {
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     return (ocl_gpu_product){gradient ? s->in_rows : s->tiles, s->columns, s->points * s->parts, false};
 }
 
 static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, const ocl_gpu_product *product,
                               const ocl_gpu_tile **tile) {
-    const bool named = target->variant && target->variant[0];
+    const bool named = ocl_has_variant(target);
     *tile = named ? ocl_gpu_tile_named(target, target->variant) : ocl_gpu_tile_cheapest(target, product);
     if (*tile) return P2P_OK;
     return ocl_refuse(target, op, "'%s' is not a tile for which the device has room",
@@ -189,7 +173,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, const 
 }
 
 static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
-                               const winograd_shape *s, const ocl_gpu_tile **tile) {
+                               const gpu_winograd_shape *s, const ocl_gpu_tile **tile) {
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const ocl_gpu_product product = product_of(op, s);
     P2P_TRY(choose_tile(target, op, &product, tile));
@@ -211,8 +195,8 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
 
 /* ---- Planning -------------------------------------------------------------------------------------- */
 
-static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winograd_shape *s, ocl_plan *plan,
-                               const ocl_gpu_tile **tile) {
+static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, gpu_winograd_shape *s,
+                               ocl_plan *plan, const ocl_gpu_tile **tile) {
     P2P_TRY(divide_rows(target, op, s));
     s->filters = reserve(s, s->in_rows * s->columns);
     s->inputs = reserve(s, s->in_rows * s->tiles);
@@ -222,19 +206,19 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winog
     add_input(target, op, plan, s);
     P2P_TRY(add_products(target, op, plan, s, tile));
     add_output(target, op, plan, s);
-    repeat(op, plan, s, 1, plan->launch_count);
+    ocl_winograd_repeat(plan, op, &s->w, s->rows, 1);
     return P2P_OK;
 }
 
 /* Parts of a depth of `tiles`, so that a large device has enough work-groups. */
-static int64_t parts_of(const winograd_shape *s) {
+static int64_t parts_of(const gpu_winograd_shape *s) {
     enum { TILE = 64 };
     const int64_t groups = p2p_divide_up(s->in_rows, TILE) * p2p_divide_up(s->columns, TILE) * s->points;
     const int64_t most = s->tiles / (LEAST_STEPS * OCL_GPU_DEPTH);
     return ocl_max(1, ocl_min(most, p2p_divide_up(ENOUGH_GROUPS, groups)));
 }
 
-static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, winograd_shape *s,
+static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, gpu_winograd_shape *s,
                                        ocl_plan *plan, const ocl_gpu_tile **tile) {
     P2P_TRY(divide_rows(target, op, s));
     s->parts = parts_of(s);
@@ -245,7 +229,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
     add_input(target, op, plan, s);
     add_gradient(target, op, plan, s);
     P2P_TRY(add_products(target, op, plan, s, tile));
-    repeat(op, plan, s, 0, plan->launch_count);
+    ocl_winograd_repeat(plan, op, &s->w, s->rows, 0);
     add_filter_sums(target, op, plan, s);
     return P2P_OK;
 }
@@ -253,7 +237,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
 p2p_status ocl_plan_conv_gpu_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const ocl_gpu_tile *tile = NULL;
     P2P_TRY(ocl_winograd_check(target, op));
-    winograd_shape s = shape_of(op);
+    gpu_winograd_shape s = shape_of(op);
     P2P_TRY(op->kind == P2P_KIND_conv_bwd_filter ? plan_filter_gradient(target, op, &s, plan, &tile)
                                                  : plan_forward(target, op, &s, plan, &tile));
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "gpu_winograd F(%d,%d) %dx%d in %d",
@@ -264,7 +248,7 @@ p2p_status ocl_plan_conv_gpu_winograd(const ocl_target *target, const p2p_op *op
 int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
                                    ocl_variant_name names[OCL_MOST_VARIANTS]) {
     if (!ocl_winograd_suits(target, op)) return 0;
-    winograd_shape s = shape_of(op);
+    gpu_winograd_shape s = shape_of(op);
     if (divide_rows(target, op, &s) != P2P_OK) return 0;
     if (op->kind == P2P_KIND_conv_bwd_filter) s.parts = parts_of(&s);
     const ocl_gpu_product product = product_of(op, &s);
@@ -291,7 +275,7 @@ static double direct_flops(const p2p_op *op, int64_t images) {
 }
 
 /* Bytes that the transforms write and read, all to memory and back. */
-static double transform_bytes(const winograd_shape *s) {
+static double transform_bytes(const gpu_winograd_shape *s) {
     const double inputs = (double)(s->in_rows * s->tiles), results = (double)(s->columns * s->tiles);
     const double filters = (double)(s->in_rows * s->columns * s->parts);
     return 2 * (double)s->points * (inputs + results + filters) * sizeof(float);
@@ -300,7 +284,7 @@ static double transform_bytes(const winograd_shape *s) {
 bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op) {
     if (!ocl_winograd_suits(target, op)) return false;
     if (target->winograd == OCL_WINOGRAD_ALWAYS) return true;
-    winograd_shape s = shape_of(op);
+    gpu_winograd_shape s = shape_of(op);
     const int64_t images = ocl_winograd_images(op, &s.w);
     s.tiles = images * s.w.tiles_h * s.w.tiles_w;
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;

@@ -2,6 +2,7 @@
 #include "ocl_conv_shared.h"
 
 enum {
+    MAX_STRIDE = 1024,    /* of direct convolutions */
     MAX_EXTENT = 1 << 26, /* of images and channels: products with strides stay within 31 bits */
     MAX_PIXELS = 1 << 27  /* of all images of an activation: likewise */
 };
@@ -34,6 +35,23 @@ p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int
     if (t->h > MAX_EXTENT || t->w > MAX_EXTENT || t->h * t->w > INT32_MAX / 256)
         return ocl_refuse_operand(target, op, operand, "at most 2^23 taps");
     return P2P_OK;
+}
+
+p2p_status ocl_conv_check_stride(const ocl_target *target, const p2p_op *op) {
+    if (ocl_stride(op) <= MAX_STRIDE) return P2P_OK;
+    return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)ocl_stride(op), MAX_STRIDE);
+}
+
+/* ---- Registers ------------------------------------------------------------------------------------- */
+
+int64_t ocl_conv_registers(const ocl_target *target) {
+    return target->vector_width >= 16 ? 1 : target->vector_width >= 8 ? 2 : 4;
+}
+
+int64_t ocl_conv_sums(const ocl_target *target, ocl_sums_use use) {
+    const int64_t each = ocl_conv_registers(target), all = each == 1 ? 32 : 16;
+    const bool half = use == OCL_SUMS_STREAMED || (use == OCL_SUMS_USUAL && each == 1);
+    return all * (half ? 2 : 3) / 4 / each;
 }
 
 /* ---- Launches -------------------------------------------------------------------------------------- */

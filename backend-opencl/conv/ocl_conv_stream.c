@@ -62,11 +62,6 @@ static bool fits(const p2p_op *op, const stream_shape *s) {
            x->c % OCL_LANES == 0 && y->c % OCL_LANES == 0 && w->layout == P2P_LAYOUT_ckrs;
 }
 
-/* Vectors of 16 floats that stay in registers beside the operands. */
-static int64_t room_for(const ocl_target *target) {
-    return target->vector_width >= 16 ? 16 : target->vector_width >= 8 ? 4 : 2;
-}
-
 static ocl_launch *add_launch(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
                               const stream_shape *s, int64_t images, int64_t blocks, int64_t shares) {
     const p2p_tensor *x = &op->t[s->x], *y = &op->t[s->y], *w = &op->t[s->filter];
@@ -113,7 +108,7 @@ static void arg_results(ocl_launch *launch, const p2p_op *op, int dst) {
 }
 
 static void plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const stream_shape *s) {
-    const int64_t room = room_for(target), images = ocl_min(op->t[s->x].n, IMAGES);
+    const int64_t room = ocl_conv_sums(target, OCL_SUMS_STREAMED), images = ocl_min(op->t[s->x].n, IMAGES);
     const int64_t chains = s->positions >= 8 ? 1 : s->positions >= 3 ? 2 : 4;
     const int64_t part = ocl_min(s->positions, ocl_max(1, room / chains));
     const int64_t at_once = part < s->positions ? 1 : ocl_max(1, room / (chains * part));
@@ -136,7 +131,8 @@ static void plan_data(const ocl_target *target, const p2p_op *op, ocl_plan *plan
     ocl_launch *launch =
         add_launch(target, op, plan, s, images, ocl_blocks(x->c), p2p_divide_up(x->n, images));
     ocl_launch_option(launch, "TURN");
-    ocl_launch_option(launch, "PART=%d", (int)ocl_min(s->positions, room_for(target)));
+    ocl_launch_option(launch, "PART=%d",
+                      (int)ocl_min(s->positions, ocl_conv_sums(target, OCL_SUMS_STREAMED)));
     ocl_launch_option(launch, "AHEAD=%d", (int)p2p_divide_up(AHEAD_TAPS, used_taps(op, s)));
     ocl_arg_activation(launch, op, s->y);
     arg_filter_and_bias(launch, op, s);
@@ -149,7 +145,7 @@ static void plan_data(const ocl_target *target, const p2p_op *op, ocl_plan *plan
 static void plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const stream_shape *s) {
     const int64_t n = op->t[s->x].n;
     ocl_launch *launch = add_launch(target, op, plan, s, 1, ocl_blocks(op->t[s->y].c), 1);
-    ocl_launch_option(launch, "CHANNELS=%d", (int)ocl_max(1, room_for(target) / 2));
+    ocl_launch_option(launch, "CHANNELS=%d", (int)ocl_max(1, ocl_conv_sums(target, OCL_SUMS_STREAMED) / 2));
     ocl_arg_activation(launch, op, s->x);
     ocl_arg_activation(launch, op, s->y);
     ocl_arg_operand(launch, s->filter);

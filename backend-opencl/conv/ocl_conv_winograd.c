@@ -58,17 +58,11 @@ static winograd_shape shape_of(const p2p_op *op) {
 
 /* ---- Tiles and passes ------------------------------------------------------------------------------ */
 
-/* Sums of 16 floats that fit in registers beside the operands: 32 registers of 16 floats, or 16 narrower
- * ones. */
-static int64_t accumulators(const ocl_target *target) {
-    return target->vector_width >= 16 ? 24 : target->vector_width >= 8 ? 6 : 3;
-}
-
 /* The size of a register tile for `tiles` tiles: time is proportional to the multiplications or the loads,
  * whichever are more, and about twelve sums must be in flight. */
 static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
     int64_t best = 1, least = INT64_MAX;
-    for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
+    for (int64_t tile = ocl_conv_sums(target, OCL_SUMS_MOST) / vecs; tile >= 1; tile--) {
         const int64_t cost = p2p_divide_up(tiles, tile) * ocl_max(ocl_max(tile * vecs, tile + vecs), 12);
         if (cost >= least) continue;
         least = cost;
@@ -88,7 +82,7 @@ static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
 static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s, int64_t bytes,
                         int64_t tile_bytes) {
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
-    s->vecs = s->w.vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
+    s->vecs = s->w.vectors > 1 && ocl_conv_sums(target, OCL_SUMS_MOST) >= 6 ? 2 : 1;
     s->groups = p2p_divide_up(s->w.vectors, s->vecs);
     s->rows = ocl_max(p2p_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->columns));
     s->rows = ocl_min(s->rows, rows);
@@ -103,11 +97,9 @@ static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
-/* Repeats all launches from `body` on for every pass, and sets the plan's name. */
-static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body) {
-    plan->body_first = body;
-    plan->body_count = plan->launch_count - body;
-    plan->repeats = (int)p2p_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
+/* Repeats all launches for every pass, and sets the plan's name. */
+static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_winograd_repeat(plan, op, &s->w, s->rows, 0);
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd%s F(%d,%d) %dx%d in %d",
              s->bf16 ? " bf16" : "", (int)s->w.outputs, (int)s->w.taps, (int)s->tile, (int)s->vecs,
              plan->repeats);
@@ -153,19 +145,11 @@ static void option_outputs(ocl_launch *launch, const winograd_shape *s) {
     if (s->w.turn) ocl_launch_option(launch, "TURN");
 }
 
-/* Images, rows and columns of tiles, and the pass's first row. */
-static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
-    ocl_arg_int(launch, op->t[s->w.dst].n);
-    ocl_arg_int(launch, s->w.tiles_h);
-    ocl_arg_int(launch, s->columns);
-    ocl_arg_repeat(launch, s->rows);
-}
-
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_input.cl", "conv_winograd_input",
                                        s->rows, ocl_blocks(op->t[s->w.src].c));
     ocl_winograd_arg_input(launch, op, &s->w, &s->inputs, s->tiles);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->columns, s->rows);
 }
 
 static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
@@ -186,7 +170,7 @@ static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *p
     ocl_conv_arg_activation(launch, op, s->w.dst);
     ocl_arg_int(launch, s->w.dst_h);
     ocl_arg_int(launch, s->w.dst_w);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->columns, s->rows);
     ocl_arg_int(launch, s->rows);
     ocl_winograd_arg_result(launch, op, &s->w);
 }
@@ -200,7 +184,7 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_p
     P2P_TRY(set_scratch(target, op, plan, &s));
     add_input(target, op, plan, &s);
     add_products(target, op, plan, &s);
-    finish(op, plan, &s, 0);
+    finish(op, plan, &s);
     return P2P_OK;
 }
 
@@ -215,7 +199,7 @@ static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *p
     ocl_conv_arg_activation(launch, op, s->w.dst);
     ocl_winograd_arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->columns, s->rows);
 }
 
 static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
@@ -231,7 +215,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, s->w.vectors);
     ocl_arg_int(launch, p2p_op_accumulates(op, s->w.filter));
     ocl_arg_repeat(launch, 1);
-    arg_rows(launch, op, s);
+    ocl_winograd_arg_rows(launch, op, &s->w, s->columns, s->rows);
 }
 
 static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -241,12 +225,12 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
     s.inputs = reserve(&s, s.w.row_blocks * s.tiles * s.words);
     s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
     s.tile = OCL_LANES;
-    while (s.tile > 1 && s.tile * s.vecs > ocl_min(16, accumulators(target))) s.tile /= 2;
+    while (s.tile > 1 && s.tile * s.vecs > ocl_min(16, ocl_conv_sums(target, OCL_SUMS_MOST))) s.tile /= 2;
     P2P_TRY(set_scratch(target, op, plan, &s));
     add_input(target, op, plan, &s);
     add_gradient(target, op, plan, &s);
     add_filter_sums(target, op, plan, &s);
-    finish(op, plan, &s, 0);
+    finish(op, plan, &s);
     return P2P_OK;
 }
 
@@ -279,9 +263,7 @@ bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     const winograd_shape s = shape_of(op);
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const vector_costs *c = &costs[s.bf16];
-    const double multiply = c->multiply * (target->vector_width >= 16  ? 1
-                                           : target->vector_width >= 8 ? 2
-                                                                       : 4);
+    const double multiply = c->multiply * (double)ocl_conv_registers(target);
     const double numbers = s.bf16 ? 2 : 1; /* elements per word */
     const int64_t images = ocl_winograd_images(op, &s.w);
     const double tiles = (double)(images * s.w.tiles_h * s.w.tiles_w),

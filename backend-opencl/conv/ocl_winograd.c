@@ -131,8 +131,22 @@ void ocl_winograd_arg_input(ocl_launch *launch, const p2p_op *op, const ocl_wino
     ocl_arg_int(launch, w->src_w);
 }
 
+void ocl_winograd_arg_rows(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w, int64_t columns,
+                           int64_t rows) {
+    ocl_arg_int(launch, op->t[w->dst].n);
+    ocl_arg_int(launch, w->tiles_h);
+    ocl_arg_int(launch, columns);
+    ocl_arg_repeat(launch, rows);
+}
+
 void ocl_winograd_arg_result(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w) {
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
     ocl_arg_int(launch, p2p_op_accumulates(op, w->dst));
+}
+
+void ocl_winograd_repeat(ocl_plan *plan, const p2p_op *op, const ocl_winograd *w, int64_t rows, int body) {
+    plan->body_first = body;
+    plan->body_count = plan->launch_count - body;
+    plan->repeats = (int)p2p_divide_up(op->t[w->dst].n * w->tiles_h, rows);
 }

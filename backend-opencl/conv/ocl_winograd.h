@@ -65,7 +65,14 @@ void ocl_winograd_arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays)
 /* The arguments of an input transform, without the tiles' rows. */
 void ocl_winograd_arg_input(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w,
                             const ocl_point_arrays *inputs, int64_t tiles);
+/* The arguments with the tiles of a pass: images, rows and columns of tiles, and the pass's first row.
+ * `columns` as the launch counts them; `rows` of a pass. */
+void ocl_winograd_arg_rows(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w, int64_t columns,
+                           int64_t rows);
 /* The arguments with which a result is stored: the activation function, and whether dst is added to. */
 void ocl_winograd_arg_result(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w);
+
+/* Repeats the plan's launches from number `body` on for every pass of `rows` rows of tiles. */
+void ocl_winograd_repeat(ocl_plan *plan, const p2p_op *op, const ocl_winograd *w, int64_t rows, int body);
 
 #endif

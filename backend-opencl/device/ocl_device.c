@@ -11,7 +11,7 @@
 #include "ocl_program.h"
 #include "ocl_program_cache.h"
 #include "ocl_queue.h"
-#include "ocl_watch.h"
+#include "ocl_standstill.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +131,7 @@ void ocl_device_close(p2p_be_device *device) {
     if (!device->lost) {
         if (device->queue) clFinish(device->queue);
         if (device->unrecorded > 0) ocl_pocl_record(device->info.driver);
-        ocl_watch_close(device);
+        ocl_standstill_close(device);
         ocl_queue_close(device);
         ocl_gemm_close(device);
         ocl_programs_release(device);

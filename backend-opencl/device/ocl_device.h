@@ -28,7 +28,7 @@ enum {
 typedef struct ocl_program ocl_program;
 typedef struct ocl_warm ocl_warm;
 typedef struct ocl_tuning ocl_tuning;
-typedef struct ocl_watches ocl_watches;
+typedef struct ocl_standstill ocl_standstill;
 
 struct p2p_be_buffer {
     cl_mem memory;
@@ -73,7 +73,7 @@ struct p2p_be_device {
     /* The queue stands at a collective for which other devices or processes are awaited: no limit of time
      * runs. Set by the communicator's thread. */
     atomic_bool awaits_others;
-    ocl_watches *watches; /* of ocl_watch.c; NULL: none yet */
+    ocl_standstill *standstill; /* of ocl_standstill.c; NULL: none yet */
 };
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);

@@ -19,13 +19,6 @@ enum {
     CHAINS_BF16 = 15 /* more latency, 32 registers; counts are exact up to here */
 };
 
-/* A descriptor with one operand, the counts. Its kind is a placeholder. */
-static p2p_op op_of_counts(int items) {
-    p2p_op op = {.kind = P2P_KIND_broadcast};
-    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
-    return op;
-}
-
 static p2p_status check_math(p2p_be_device *device, p2p_math math) {
     if (math == P2P_MATH_stored) return P2P_OK;
     if (math == P2P_MATH_bf16 && ocl_bf16_multiplies(&device->target)) return ocl_bf16_test(device);
@@ -61,7 +54,7 @@ p2p_status ocl_peak_create(p2p_be_device *device, p2p_math math, int steps, p2p_
     P2P_TRY(ocl_check_alive(device));
     P2P_TRY(check_math(device, math));
     const int items = (int)ocl_min(device->target.cpu ? CPU_ITEMS : GPU_ITEMS, capacity);
-    p2p_op op = op_of_counts(items);
+    p2p_op op = p2p_op_peak(items);
     ocl_plan plan = {0};
     *multiply_adds = (double)plan_peak(&device->target, math, items, steps, &plan);
     return ocl_op_create_planned(device, &op, &counts, (p2p_binding){0}, &plan, created);

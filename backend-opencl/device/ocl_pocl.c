@@ -247,11 +247,11 @@ enum { FATAL_COUNT = sizeof fatal / sizeof fatal[0] };
 static bool unhandled[FATAL_COUNT]; /* before PoCL was loaded */
 
 /* Written by the handler, which may call only functions that are safe in one. */
-static char last_words[FOLDER_BYTES + 256];
-static size_t last_length;
+static char abort_message[FOLDER_BYTES + 256];
+static size_t abort_length;
 
-static void write_last_words(int number) {
-    const ssize_t written = write(STDERR_FILENO, last_words, last_length);
+static void write_abort_message(int number) {
+    const ssize_t written = write(STDERR_FILENO, abort_message, abort_length);
     (void)written; /* there is nothing else to do */
     (void)raise(number);
 }
@@ -264,10 +264,10 @@ static void note_unhandled(void) {
 
 /* SA_RESETHAND restores the default action, so that the signal that the handler raises ends the process. */
 void ocl_pocl_watch(void) {
-    struct sigaction action = {.sa_handler = write_last_words, .sa_flags = (int)SA_RESETHAND};
-    if (last_length == 0)
-        last_length =
-            (size_t)snprintf(last_words, sizeof last_words,
+    struct sigaction action = {.sa_handler = write_abort_message, .sa_flags = (int)SA_RESETHAND};
+    if (abort_length == 0)
+        abort_length =
+            (size_t)snprintf(abort_message, sizeof abort_message,
                              "p2p: the OpenCL driver PoCL has ended the program; if this happens again, "
                              "files in its cache are damaged: remove the folder %s\n",
                              pocl.folder);

@@ -3,7 +3,7 @@
 
 #include "ocl_error.h"
 #include "ocl_pocl.h"
-#include "ocl_watch.h"
+#include "ocl_standstill.h"
 
 #include <math.h>
 #include <threads.h>
@@ -195,7 +195,7 @@ p2p_status ocl_queue_order(p2p_be_device *device, p2p_ticket after) {
     P2P_TRY(check_ticket(device, after));
     cl_event event = event_of(device, after);
     if (!event) return P2P_OK;
-    P2P_TRY(ocl_watch(device, event));
+    P2P_TRY(ocl_standstill_measure(device, event));
     return ocl_check(device, clEnqueueBarrierWithWaitList(device->queue, 1, &event, NULL),
                      "clEnqueueBarrierWithWaitList");
 }

@@ -279,38 +279,21 @@ p2p_status ocl_plan_norm_apply(const ocl_target *target, const p2p_op *op, ocl_p
 
 /* ---- Backward -------------------------------------------------------------------------------------- */
 
-/* norm_bwd_stats and norm_bwd_apply begin with the same operands. */
-_Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step &&
-                   (int)P2P_AT_norm_bwd_stats_sums == (int)P2P_AT_norm_bwd_apply_sums &&
-                   (int)P2P_AT_norm_bwd_stats_dy2 == (int)P2P_AT_norm_bwd_apply_dy2,
-               "the backward kinds share their operands");
-
-enum {
-    BWD_X = P2P_AT_norm_bwd_stats_x,
-    BWD_STATS = P2P_AT_norm_bwd_stats_stats,
-    BWD_SCALE = P2P_AT_norm_bwd_stats_scale,
-    BWD_SHIFT = P2P_AT_norm_bwd_stats_shift,
-    BWD_DY = P2P_AT_norm_bwd_stats_dy,
-    BWD_DY2 = P2P_AT_norm_bwd_stats_dy2,
-    BWD_STEP = P2P_AT_norm_bwd_stats_step,
-    BWD_SUMS = P2P_AT_norm_bwd_stats_sums
-};
-
 static p2p_status bwd_view(const ocl_target *target, const p2p_op *op, int64_t chunk, ocl_view *view) {
-    P2P_TRY(ocl_view_of(target, op, BWD_X, false, chunk, view));
-    P2P_TRY(ocl_view_check(target, op, view, BWD_DY));
-    P2P_TRY(ocl_view_check(target, op, view, BWD_DY2));
-    for (int i = BWD_STATS; i <= BWD_SHIFT; i++) P2P_TRY(ocl_require_plain(target, op, i));
-    return ocl_require_plain(target, op, BWD_SUMS);
+    P2P_TRY(ocl_view_of(target, op, P2P_NORM_BWD_X, false, chunk, view));
+    P2P_TRY(ocl_view_check(target, op, view, P2P_NORM_BWD_DY));
+    P2P_TRY(ocl_view_check(target, op, view, P2P_NORM_BWD_DY2));
+    for (int i = P2P_NORM_BWD_STATS; i <= P2P_NORM_BWD_SHIFT; i++) P2P_TRY(ocl_require_plain(target, op, i));
+    return ocl_require_plain(target, op, P2P_NORM_BWD_SUMS);
 }
 
 /* The arguments GRADIENTS of norm_gpu.cl; those of norm.cl begin with VIEW. */
 static void arg_gradients(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
-    ocl_arg_viewed(launch, op, view, BWD_X);
-    arg_sources(launch, op, view, BWD_STATS, false, BWD_SCALE, BWD_SHIFT);
-    arg_mask(launch, op, view, BWD_STEP, BWD_X);
-    ocl_arg_viewed(launch, op, view, BWD_DY);
-    ocl_arg_viewed_optional(launch, op, view, BWD_DY2, BWD_DY);
+    ocl_arg_viewed(launch, op, view, P2P_NORM_BWD_X);
+    arg_sources(launch, op, view, P2P_NORM_BWD_STATS, false, P2P_NORM_BWD_SCALE, P2P_NORM_BWD_SHIFT);
+    arg_mask(launch, op, view, P2P_NORM_BWD_STEP, P2P_NORM_BWD_X);
+    ocl_arg_viewed(launch, op, view, P2P_NORM_BWD_DY);
+    ocl_arg_viewed_optional(launch, op, view, P2P_NORM_BWD_DY2, P2P_NORM_BWD_DY);
     arg_acts(launch, op);
 }
 
@@ -342,7 +325,7 @@ static p2p_status add_bwd_sums(const ocl_target *target, const p2p_op *op, int d
     add_bwd_parts(target, op, &view, plan);
     const ocl_combination combination = {.rows = 2,
                                          .images = images_per_group(op, &view),
-                                         .sums = BWD_SUMS,
+                                         .sums = P2P_NORM_BWD_SUMS,
                                          .total0 = dshift,
                                          .total1 = dscale};
     ocl_launch_combine(target, plan, op, &view, &combination);
@@ -361,9 +344,9 @@ enum {
 
 /* The arguments BWD_OUTPUTS of norm_gpu.cl, and dx. */
 static void arg_bwd_outputs(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
-    ocl_arg_operand(launch, BWD_SUMS);
-    ocl_arg_optional(launch, op, DSCALE, BWD_SUMS);
-    ocl_arg_optional(launch, op, DSHIFT, BWD_SUMS);
+    ocl_arg_operand(launch, P2P_NORM_BWD_SUMS);
+    ocl_arg_optional(launch, op, DSCALE, P2P_NORM_BWD_SUMS);
+    ocl_arg_optional(launch, op, DSHIFT, P2P_NORM_BWD_SUMS);
     ocl_arg_viewed(launch, op, view, DX);
     ocl_arg_int(launch, p2p_op_accumulates(op, DX));
 }
@@ -402,7 +385,7 @@ static void add_bwd_apply(const ocl_target *target, const p2p_op *op, const ocl_
         launch = add_walk(target, plan, view, "norm_bwd_apply", false);
     }
     arg_gradients(launch, op, view);
-    ocl_arg_operand(launch, BWD_SUMS);
+    ocl_arg_operand(launch, P2P_NORM_BWD_SUMS);
     ocl_arg_viewed(launch, op, view, DX);
     ocl_arg_int(launch, p2p_op_accumulates(op, DX));
 }

@@ -107,6 +107,10 @@ int64_t ocl_stride(const p2p_op *op) {
     return op->stride ? op->stride : 1;
 }
 
+bool ocl_has_variant(const ocl_target *target) {
+    return target->variant && target->variant[0];
+}
+
 bool ocl_bf16_multiplies(const ocl_target *target) {
     return target->bf16 == OCL_BF16_PORTABLE || target->bf16 == OCL_BF16_ASSEMBLY;
 }

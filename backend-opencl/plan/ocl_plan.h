@@ -33,6 +33,9 @@ int64_t ocl_max(int64_t a, int64_t b);
 int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */
 int64_t ocl_stride(const p2p_op *op); /* of a convolution; 0 in the descriptor means 1 */
 
+/* Whether the target names the variant that the family's planner must use. */
+bool ocl_has_variant(const ocl_target *target);
+
 /* Whether the device multiplies in bf16. */
 bool ocl_bf16_multiplies(const ocl_target *target);
 /* Options for a launch with bf16.clh among its sources. */

@@ -74,7 +74,7 @@ static p2p_status compare(check *all, const p2p_op *op, p2p_query *query, double
 }
 
 /* A refusal is an outcome of its own if the operation has an optional part, and nothing was imposed. */
-static p2p_check_outcome judge(p2p_status status, const p2p_op *op, const char *algorithm, int alignment) {
+static p2p_check_outcome classify(p2p_status status, const p2p_op *op, const char *algorithm, int alignment) {
     if (status == P2P_OK) return P2P_CHECK_PASSED;
     const bool optional = op_parts_of(op, alignment) != 0 && algorithm[0] == '\0';
     if (status != P2P_UNSUPPORTED || !optional) return P2P_CHECK_FAILED;
@@ -102,7 +102,7 @@ static p2p_check_outcome run(check *all, const p2p_op *op, const char *algorithm
     if (status == P2P_OK) status = compare(all, op, &query, &result.used);
     if (status != P2P_OK) snprintf(reason, sizeof reason, "%s", p2p_message());
     if (status == P2P_DEVICE_LOST) all->lost = status;
-    result.outcome = judge(status, op, algorithm, (int)all->storages.channel_alignment);
+    result.outcome = classify(status, op, algorithm, (int)all->storages.channel_alignment);
     result.reason = reason;
     result.kernel = query.kernel;
     result.seconds = all->options->clock() - began;

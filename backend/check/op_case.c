@@ -39,12 +39,6 @@ static int64_t conv_out(int64_t extent, int64_t before, int64_t after, int64_t t
     return (extent + before + after - taps) / stride + 1;
 }
 
-double op_conv_macs(const op_conv_shape *s) {
-    int64_t rows = conv_out(s->h, s->top, s->bottom, s->r, s->stride);
-    int64_t columns = conv_out(s->w, s->left, s->right, s->s, s->stride);
-    return (double)(s->n * s->k * s->c) * (double)(s->r * s->s * rows * columns);
-}
-
 op_case op_case_conv(p2p_kind kind, const op_conv_shape *s) {
     op_case item = {.op = {.kind = kind,
                            .stride = s->stride,

@@ -44,8 +44,6 @@ typedef struct {
 
 /* A convolution of any of the three kinds, without bias and activation. */
 op_case op_case_conv(p2p_kind kind, const op_conv_shape *shape);
-/* Multiply-adds of each of the three kinds. */
-double op_conv_macs(const op_conv_shape *shape);
 /* Add a bias or an activation to conv_fwd or conv_bwd_data. `slope` is used by lrelu only. */
 void op_case_set_bias(op_case *item);
 void op_case_set_act(op_case *item, p2p_act act, double slope);

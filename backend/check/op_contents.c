@@ -2,6 +2,7 @@
 #include "op_contents.h"
 
 #include "op_rng.h"
+#include "p2p_checksum.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -226,13 +227,11 @@ static p2p_status draw_step(op_rng *rng, const p2p_tensor *t, op_contents *conte
     return P2P_OK;
 }
 
-/* The generator's initial state: a hash of text, mode and seed (FNV-1a, 64 bits). */
+/* The generator's initial state: a hash of text, mode and seed. */
 static op_rng seed_of(const p2p_op *op, op_mode mode, uint64_t seed) {
     char text[P2P_OP_TEXT];
     p2p_op_print(op, text, sizeof text);
-    uint64_t hash = UINT64_C(14695981039346656037) ^ seed * 2 ^ (mode == OP_EXACT);
-    for (const char *at = text; *at; at++) hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-    return (op_rng){hash};
+    return (op_rng){p2p_fnv1a(P2P_FNV1A_START ^ seed * 2 ^ (mode == OP_EXACT), text, strlen(text))};
 }
 
 static p2p_status draw_operand(op_rng *rng, const p2p_op *op, int operand, op_mode mode,

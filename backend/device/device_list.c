@@ -6,6 +6,7 @@
 #include "device_internal.h"
 #include "host/cache.h"
 #include "host/log.h"
+#include "p2p_printable.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -262,11 +263,9 @@ static p2p_status open_auto(const found_list *list, p2p_device **device) {
 
 static p2p_status fail_unknown_backend(const char *address, size_t name_length) {
     char names[512] = "";
-    size_t used = 0;
     const p2p_module_slot *slot;
-    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL && used < sizeof names; i++) {
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", slot->name);
-    }
+    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++)
+        p2p_list_append(names, sizeof names, slot->name);
     p2p_fail(P2P_NO_DEVICE, "there is no backend named \"%.*s\" (of device \"%s\")", (int)name_length,
              address, address);
     return p2p_hint(P2P_NO_DEVICE, "the backends of this program: %s; or auto", names);

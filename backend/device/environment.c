@@ -66,8 +66,8 @@ static void print_table(FILE *stream, const char *title, bool for_tests) {
 
 void p2p_environment_print(FILE *stream) {
     fputs("Variables of devices are read when devices are listed or opened, those of the cache once per\n"
-          "process. An empty variable is treated as unset, except CUDA_VISIBLE_DEVICES and NCCL_ALGO, which\n"
-          "NVIDIA's libraries read themselves.\n",
+          "process. An empty variable is treated as unset, except those of CUDA and NCCL, which NVIDIA's\n"
+          "libraries read themselves.\n",
           stream);
     print_table(stream, "For users", false);
     print_table(stream, "For measuring and tests", true);

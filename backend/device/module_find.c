@@ -14,6 +14,7 @@
 #include "p2p_file.h"
 #include "p2p_module.h"
 #include "p2p_object.h"
+#include "p2p_printable.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -82,11 +83,8 @@ static folder_list *find_folders(void) {
 static char searched[P2P_PATH_BYTES]; /* by the latest p2p_module_find */
 
 static void note_folders(const folder_list *list) {
-    size_t used = 0;
     searched[0] = '\0';
-    for (int i = 0; i < list->count && used < sizeof searched; i++)
-        used +=
-            (size_t)snprintf(searched + used, sizeof searched - used, "%s%s", i ? ", " : "", list->paths[i]);
+    for (int i = 0; i < list->count; i++) p2p_list_append(searched, sizeof searched, list->paths[i]);
 }
 
 void p2p_module_folders(char *text, size_t size) {

@@ -142,15 +142,14 @@ static void grad_axpby(walk *w, const ir_node *f) {
 
 /* Appends a backward node of a normalisation with the operands that both kinds have at the same positions. */
 static ir_node *append_norm(walk *w, const ir_node *f, p2p_kind kind) {
-    _Static_assert((int)P2P_AT_norm_bwd_stats_dy == (int)P2P_AT_norm_bwd_apply_dy, "operands agree");
     ir_node *node = append(w, f, kind);
     if (!node) return NULL;
     node->op.momentum = 0;
-    node->value[P2P_AT_norm_bwd_stats_x] = f->value[P2P_AT_norm_apply_x];
-    node->value[P2P_AT_norm_bwd_stats_stats] = f->value[P2P_AT_norm_apply_stats];
-    node->value[P2P_AT_norm_bwd_stats_scale] = f->value[P2P_AT_norm_apply_scale];
-    node->value[P2P_AT_norm_bwd_stats_shift] = f->value[P2P_AT_norm_apply_shift];
-    node->value[P2P_AT_norm_bwd_stats_dy] = gradient_of(w, f->value[P2P_AT_norm_apply_y]);
+    node->value[P2P_NORM_BWD_X] = f->value[P2P_AT_norm_apply_x];
+    node->value[P2P_NORM_BWD_STATS] = f->value[P2P_AT_norm_apply_stats];
+    node->value[P2P_NORM_BWD_SCALE] = f->value[P2P_AT_norm_apply_scale];
+    node->value[P2P_NORM_BWD_SHIFT] = f->value[P2P_AT_norm_apply_shift];
+    node->value[P2P_NORM_BWD_DY] = gradient_of(w, f->value[P2P_AT_norm_apply_y]);
     return node;
 }
 

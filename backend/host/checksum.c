@@ -1,7 +1,6 @@
 /* Checksums over libxxhash. See p2p_checksum.h. */
 #include "p2p_checksum.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,4 +64,10 @@ bool p2p_checksum_same(const p2p_checksum *a, const p2p_checksum *b) {
 
 void p2p_checksum_text(const p2p_checksum *value, char text[P2P_CHECKSUM_DIGITS + 1]) {
     for (int i = 0; i < P2P_CHECKSUM_BYTES; i++) snprintf(text + 2 * i, 3, "%02x", value->bytes[i]);
+}
+
+uint64_t p2p_fnv1a(uint64_t hash, const void *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT64_C(1099511628211);
+    return hash;
 }

@@ -120,3 +120,8 @@ void p2p_print_line(FILE *stream, const char *label, const char *format, ...) {
     p2p_print_line_v(stream, label, format, args);
     va_end(args);
 }
+
+void p2p_list_append(char *text, size_t size, const char *item) {
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", item);
+}

@@ -177,6 +177,12 @@ p2p_op p2p_op_plain_convolution(const p2p_op *op) {
     return plain;
 }
 
+p2p_op p2p_op_peak(int64_t items) {
+    p2p_op op = {.kind = P2P_KIND_broadcast};
+    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
+    return op;
+}
+
 int64_t p2p_step_block_words(int64_t local_batch) {
     return (int64_t)(offsetof(p2p_step_block, sample) / sizeof(uint32_t)) + local_batch;
 }

@@ -348,20 +348,19 @@ static p2p_status check_norm_apply(const p2p_op *op) {
 
 /* norm_bwd_stats and norm_bwd_apply begin with the same operands and end with dscale and dshift. */
 static p2p_status check_norm_bwd(const p2p_op *op, int sums, int dscale, int dshift) {
-    enum { x = P2P_AT_norm_bwd_stats_x, dy = P2P_AT_norm_bwd_stats_dy, dy2 = P2P_AT_norm_bwd_stats_dy2 };
-    _Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step, "operands agree");
+    enum { x = P2P_NORM_BWD_X, dy = P2P_NORM_BWD_DY, dy2 = P2P_NORM_BWD_DY2 };
     int64_t groups = 0, c = op->t[x].c;
     P2P_TRY(check_act(op));
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, x, &groups));
-    P2P_TRY(require_stats(op, P2P_AT_norm_bwd_stats_stats, groups, 3, c));
-    P2P_TRY(check_affine(op, P2P_AT_norm_bwd_stats_scale, P2P_AT_norm_bwd_stats_shift, c));
+    P2P_TRY(require_stats(op, P2P_NORM_BWD_STATS, groups, 3, c));
+    P2P_TRY(check_affine(op, P2P_NORM_BWD_SCALE, P2P_NORM_BWD_SHIFT, c));
     P2P_TRY(require_activation_like(op, dy, x));
     P2P_TRY(require_activation_like(op, dy2, x));
     P2P_TRY(check_second_act(op, dy2));
-    P2P_TRY(check_dropout_of(op, x, P2P_AT_norm_bwd_stats_step));
+    P2P_TRY(check_dropout_of(op, x, P2P_NORM_BWD_STEP));
     P2P_TRY(require_stats(op, sums, groups, 2, c));
-    if (!present(op, P2P_AT_norm_bwd_stats_scale)) {
+    if (!present(op, P2P_NORM_BWD_SCALE)) {
         P2P_TRY(require_absent(op, dscale, "without scale"));
         return require_absent(op, dshift, "without scale");
     }

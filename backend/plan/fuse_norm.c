@@ -77,20 +77,6 @@ p2p_status fuse_merge_norms(plan_part *part) {
 
 /* ---- Backward ----------------------------------------------------------------------------------------- */
 
-/* The common operands of norm_bwd_stats and norm_bwd_apply are at the same positions. */
-enum {
-    BWD_X = P2P_AT_norm_bwd_apply_x,
-    BWD_STATS = P2P_AT_norm_bwd_apply_stats,
-    BWD_SCALE = P2P_AT_norm_bwd_apply_scale,
-    BWD_SHIFT = P2P_AT_norm_bwd_apply_shift,
-    BWD_DY = P2P_AT_norm_bwd_apply_dy,
-    BWD_DY2 = P2P_AT_norm_bwd_apply_dy2,
-    BWD_STEP = P2P_AT_norm_bwd_apply_step
-};
-_Static_assert((int)P2P_AT_norm_bwd_stats_dy == (int)P2P_AT_norm_bwd_apply_dy &&
-                   (int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step,
-               "operands of norm_bwd_stats and norm_bwd_apply are at the same positions");
-
 /* The nodes of one normalisation's gradient: one if merged, else two. */
 typedef struct {
     int nodes[2], count;
@@ -100,9 +86,9 @@ typedef struct {
 /* The gradient nodes of which `apply` is the last. count is 0 if other nodes read dy. */
 static gradient_nodes find_gradient(const plan_part *part, int apply) {
     const plan_node *node = &part->nodes[apply];
-    gradient_nodes found = {.dy = node->value[BWD_DY]};
+    gradient_nodes found = {.dy = node->value[P2P_NORM_BWD_DY]};
     fuse_uses uses = fuse_find_uses(part, found.dy);
-    if (!fuse_is_private(part, found.dy, &uses) || node->value[BWD_DY2]) return found;
+    if (!fuse_is_private(part, found.dy, &uses) || node->value[P2P_NORM_BWD_DY2]) return found;
     int expected = node->op.merged ? 1 : 2;
     if (uses.reader_count != expected) return found;
     const plan_node *first = &part->nodes[uses.readers[0]];
@@ -125,9 +111,9 @@ static p2p_status replace_gradient(plan_part *part, const gradient_nodes *gradie
         candidate->op.act = fields->op.act, candidate->op.act2 = fields->op.act2;
         candidate->op.slope = fields->op.slope, candidate->op.slope2 = fields->op.slope2;
         candidate->op.dropout = fields->op.dropout, candidate->op.layer = fields->op.layer;
-        candidate->value[BWD_DY] = fields->value[BWD_DY];
-        candidate->value[BWD_DY2] = fields->value[BWD_DY2];
-        candidate->value[BWD_STEP] = fields->value[BWD_STEP];
+        candidate->value[P2P_NORM_BWD_DY] = fields->value[P2P_NORM_BWD_DY];
+        candidate->value[P2P_NORM_BWD_DY2] = fields->value[P2P_NORM_BWD_DY2];
+        candidate->value[P2P_NORM_BWD_STEP] = fields->value[P2P_NORM_BWD_STEP];
         P2P_TRY(plan_accepts(part, candidate, done));
     }
     for (int i = 0; i < gradient->count && *done; i++)
@@ -147,9 +133,9 @@ static p2p_status fuse_backward_dropout(plan_part *part, int apply) {
     plan_node fields = part->nodes[apply];
     fields.op.dropout = part->nodes[dropout].op.dropout;
     fields.op.layer = part->nodes[dropout].op.layer;
-    fields.value[BWD_STEP] = part->nodes[dropout].value[P2P_AT_dropout_step];
-    fields.value[BWD_DY] = part->nodes[dropout].value[P2P_AT_dropout_x];
-    if (fuse_written_between(part, fields.value[BWD_DY], dropout, apply)) return P2P_OK;
+    fields.value[P2P_NORM_BWD_STEP] = part->nodes[dropout].value[P2P_AT_dropout_step];
+    fields.value[P2P_NORM_BWD_DY] = part->nodes[dropout].value[P2P_AT_dropout_x];
+    if (fuse_written_between(part, fields.value[P2P_NORM_BWD_DY], dropout, apply)) return P2P_OK;
     bool done = false;
     P2P_TRY(replace_gradient(part, &gradient, &fields, &done));
     if (!done) return P2P_OK;
@@ -182,13 +168,13 @@ static bool recomputes(const plan_part *part, const plan_node *bwd, int position
     int norm = only_writer(part, z, P2P_KIND_norm_apply);
     if (norm < 0) return false;
     const plan_node *node = &part->nodes[norm];
-    return node->value[P2P_AT_norm_apply_x] == bwd->value[BWD_X] &&
-           node->value[P2P_AT_norm_apply_stats] == bwd->value[BWD_STATS] &&
-           node->value[P2P_AT_norm_apply_scale] == bwd->value[BWD_SCALE] &&
-           node->value[P2P_AT_norm_apply_shift] == bwd->value[BWD_SHIFT] && !node->op.accumulate &&
+    return node->value[P2P_AT_norm_apply_x] == bwd->value[P2P_NORM_BWD_X] &&
+           node->value[P2P_AT_norm_apply_stats] == bwd->value[P2P_NORM_BWD_STATS] &&
+           node->value[P2P_AT_norm_apply_scale] == bwd->value[P2P_NORM_BWD_SCALE] &&
+           node->value[P2P_AT_norm_apply_shift] == bwd->value[P2P_NORM_BWD_SHIFT] && !node->op.accumulate &&
            node->value[P2P_AT_norm_apply_y] == z &&
-           !fuse_written_between(part, bwd->value[BWD_SCALE], norm, position) &&
-           !fuse_written_between(part, bwd->value[BWD_SHIFT], norm, position);
+           !fuse_written_between(part, bwd->value[P2P_NORM_BWD_SCALE], norm, position) &&
+           !fuse_written_between(part, bwd->value[P2P_NORM_BWD_SHIFT], norm, position);
 }
 
 /* Whether act_bwd node `act` can become the first (or second) term of the gradient node. */
@@ -211,12 +197,12 @@ static p2p_status fuse_backward_acts(plan_part *part, int apply) {
     const plan_node *first = &part->nodes[uses.writers[0]];
     fields.op.act = first->op.act;
     fields.op.slope = first->op.slope;
-    fields.value[BWD_DY] = first->value[P2P_AT_act_bwd_dy];
+    fields.value[P2P_NORM_BWD_DY] = first->value[P2P_AT_act_bwd_dy];
     if (uses.writer_count == 2) {
         const plan_node *second = &part->nodes[uses.writers[1]];
         fields.op.act2 = second->op.act;
         fields.op.slope2 = second->op.slope;
-        fields.value[BWD_DY2] = second->value[P2P_AT_act_bwd_dy];
+        fields.value[P2P_NORM_BWD_DY2] = second->value[P2P_AT_act_bwd_dy];
     }
     bool done = false;
     P2P_TRY(replace_gradient(part, &gradient, &fields, &done));

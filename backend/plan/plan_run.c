@@ -85,7 +85,7 @@ static p2p_status record_segment(plan_part *part, int segment) {
 }
 
 /* Releases what was recorded of a part whose steps then run one by one. */
-static void forget_recordings(plan_part *part) {
+static void clear_recordings(plan_part *part) {
     for (int segment = 0; segment < part->segment_count; segment++)
         p2p_recorded_destroy(part->recorded[segment]);
     free(part->recorded);
@@ -102,7 +102,7 @@ static p2p_status record_part(plan_part *part) {
     for (int segment = 0; segment < part->segment_count && status == P2P_OK; segment++)
         status = record_segment(part, segment);
     if (status != P2P_UNSUPPORTED) return status;
-    forget_recordings(part);
+    clear_recordings(part);
     return P2P_OK;
 }
 
@@ -213,7 +213,7 @@ p2p_status p2p_plan_input_from(p2p_plan *plan, int replica, const char *name, co
     return P2P_OK;
 }
 
-static void forget_given(const p2p_plan *plan) {
+static void clear_given(const p2p_plan *plan) {
     for (int r = 0; r < plan->session->replica_count; r++) {
         const plan_part *part = &plan->parts[r];
         for (int i = 0; part->given && i < part->input_count; i++) part->given[i] = NULL;
@@ -411,7 +411,7 @@ static p2p_status start_run(p2p_plan *plan, const p2p_step *step, const run_prof
 
 static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
     const p2p_status status = start_run(plan, step, profile);
-    forget_given(plan);
+    clear_given(plan);
     return status;
 }
 

@@ -17,7 +17,8 @@
 enum { REPLICAS = 2, STEPS = 2 };
 
 static double *train(p2p_parallel parallel, int64_t *count) {
-    plan_rig rig = {.net = plan_net_create(3, 3, 4), .replicas = REPLICAS};
+    plan_rig rig = {
+        .net = plan_net_create(3, 3, 4), .replicas = REPLICAS, .world = REPLICAS, .global_batch = REPLICAS};
     const plan_net_step step = {
         .sync = true, .dropout = 0.5, .world = REPLICAS, .global_batch = REPLICAS, .local_batch = 1};
     for (int r = 0; r < REPLICAS; r++) {

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "support/model_session.h"
 #include "support/test_expect.h"
 
 #define RUN "0123456789abcdef0123456789abcdef"
@@ -52,25 +53,12 @@ static const model_file_info tiny_info = {.direction = "BtoA",
 /* Save one of a tiny model's networks. */
 static void save_with(const char *path, bool of_generator, const model_file_info *info) {
     const pix2pix_config config = tiny_config();
-    pix2pix *model;
-    OK(pix2pix_create(&model, &config));
-    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
-    p2p_graph *graph;
-    OK(pix2pix_graph_train(model, &options, &graph));
-    p2p_device *device;
-    p2p_session *session;
-    p2p_plan *plan;
-    OK(p2p_device_open("reference", &device));
-    OK(p2p_session_create(&device, 1, NULL, &session));
-    OK(p2p_session_plan(session, "train", &graph, &plan));
-    OK(p2p_session_allocate(session, NULL, NULL));
-    p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
-    OK(p2p_session_initialise(session, network, 1));
-    OK(model_file_save(session, model, network, info, path));
-    p2p_session_destroy(session);
-    p2p_graph_destroy(graph);
-    p2p_device_close(device);
-    pix2pix_destroy(model);
+    model_session made;
+    model_session_open(&made, &config);
+    p2p_network *network = of_generator ? made.model->generator.network : made.model->discriminator.network;
+    OK(p2p_session_initialise(made.session, network, 1));
+    OK(model_file_save(made.session, made.model, network, info, path));
+    model_session_close(&made);
 }
 
 static void save_tiny(const char *path, bool of_generator) {

@@ -14,6 +14,11 @@ typedef struct {
     int period; /* 1, or 3: only every third shape is visited */
 } conv_walk;
 
+double op_conv_macs(const op_conv_shape *shape) {
+    const op_case item = op_case_conv(P2P_KIND_conv_fwd, shape);
+    return p2p_op_flops(&item.op) / 2;
+}
+
 static void visit_layer(conv_walk *walk, p2p_kind kind, int turn, const op_conv_shape *shape) {
     static const struct {
         bool bias;
@@ -92,8 +97,8 @@ void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
 /* ---- Edges -------------------------------------------------------------------------------------------- */
 
 /* Extents around multiples of tile sizes, each with another as the second extent, with the networks' filters
- * and a common 3x3 filter. Thin: each extent with one of the three. */
-static void visit_extents(conv_walk *walk, bool thin) {
+ * and a common 3x3 filter. Fewer: each extent with one of the three. */
+static void visit_extents(conv_walk *walk, bool fewer) {
     static const int64_t extents[] = {1, 31, 32, 33, 63, 64, 65};
     enum { COUNT = sizeof extents / sizeof extents[0] };
     for (int i = 0; i < COUNT; i++) {
@@ -102,13 +107,13 @@ static void visit_extents(conv_walk *walk, bool thin) {
                                         {1, 3, h, w, 17, 3, 3, 1, 1, 1, 1, 1},
                                         {1, 6, h + 1, w + 1, 16, 4, 4, 1, 1, 1, 1, 1}};
         for (int j = 0; j < 3; j++) {
-            if (!thin || i % 3 == j) visit_shape(walk, &shapes[j]);
+            if (!fewer || i % 3 == j) visit_shape(walk, &shapes[j]);
         }
     }
 }
 
-/* Every pair of numbers of channels. Thin: two pairs for each number. */
-static void visit_channels(conv_walk *walk, bool thin) {
+/* Every pair of numbers of channels. Fewer: two pairs for each number. */
+static void visit_channels(conv_walk *walk, bool fewer) {
     static const int64_t channels[] = {1, 3, 6, 15, 16, 17, 48, 64};
     enum { COUNT = sizeof channels / sizeof channels[0] };
     for (int i = 0; i < COUNT; i++) {
@@ -116,21 +121,21 @@ static void visit_channels(conv_walk *walk, bool thin) {
             bool strided = (i + j) % 2 == 0;
             op_conv_shape shape = strided ? square(1, channels[i], channels[j], 6, 4, 2, 1)
                                           : square(1, channels[i], channels[j], 5, 3, 1, 1);
-            if (!thin || (i * 3 + j) % COUNT < 2) visit_shape(walk, &shape);
+            if (!fewer || (i * 3 + j) % COUNT < 2) visit_shape(walk, &shape);
         }
     }
 }
 
 /* Every filter and stride with every padding smaller than the filter: all phases of strided gradients, rows
- * and columns outside of all taps, extents that are not multiples of the stride. Thin: one padding each. */
-static void visit_geometry(conv_walk *walk, bool thin) {
+ * and columns outside of all taps, extents that are not multiples of the stride. Fewer: one padding each. */
+static void visit_geometry(conv_walk *walk, bool fewer) {
     static const int64_t filters[] = {1, 3, 4, 5};
     for (int i = 0; i < 4; i++) {
         for (int64_t stride = 1; stride <= 3; stride++) {
             for (int64_t pad = 0; pad <= 2 && pad < filters[i]; pad++) {
                 op_conv_shape shape = {2, 5, 9, 10, 18, filters[i], filters[i], stride, pad, pad, pad, pad};
                 bool chosen = filters[i] == 1 || pad == (filters[i] + stride) % 3;
-                if (!thin || chosen) visit_shape(walk, &shape);
+                if (!fewer || chosen) visit_shape(walk, &shape);
             }
         }
     }
@@ -235,9 +240,9 @@ void op_cases_conv(const op_tier *tier, op_visit *visit, void *context) {
     conv_walk walk = {.visit = visit, .context = context, .period = tier->sparse ? 3 : 1};
     op_cases_layers(tier, visit, context);
     visit_options(&walk);
-    visit_extents(&walk, tier->thin);
-    visit_channels(&walk, tier->thin);
-    visit_geometry(&walk, tier->thin);
+    visit_extents(&walk, tier->fewer);
+    visit_channels(&walk, tier->fewer);
+    visit_geometry(&walk, tier->fewer);
     visit_odd_ones(&walk);
     visit_ranges(&walk, tier->channel_alignment);
 }

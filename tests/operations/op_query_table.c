@@ -19,7 +19,7 @@ static p2p_status fail_unfused(void) {
                     p2p_message());
 }
 
-p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op) {
+p2p_status op_suite_classify(const op_suite *suite, const p2p_op *op) {
     const unsigned parts = parts_of(suite, op);
     if (must_accept(suite, op, parts)) return fail_unfused();
     /* Families refuse shapes, and so does the packing of filters into bf16. */

@@ -81,7 +81,7 @@ void op_suite_descriptor(op_suite *suite, const p2p_op *queried) {
     bool requests = false;
     double used = 0;
     p2p_status status = check_descriptor(suite, op, &used, &wanted, &requests);
-    if (status == P2P_UNSUPPORTED) status = op_suite_judge(suite, op);
+    if (status == P2P_UNSUPPORTED) status = op_suite_classify(suite, op);
     op_suite_count(suite, op, status, used);
     if (!requests) return;
     bool requests_again = false;

@@ -56,9 +56,9 @@ typedef struct {
 bool op_suite_refusals(op_suite *suite, bool accept);
 /* Prints a summary of the queries. Returns whether no refusal broke the rule. */
 bool op_suite_refusals_report(const op_suite *suite);
-/* Judges a refusal of `op`. Returns P2P_UNSUPPORTED if it is allowed, else P2P_FAILED with the reason as
+/* Classifies a refusal of `op`. Returns P2P_UNSUPPORTED if it is allowed, else P2P_FAILED with the reason as
  * message. */
-p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op);
+p2p_status op_suite_classify(const op_suite *suite, const p2p_op *op);
 
 /* Checks one descriptor as it is, and counts the result. */
 void op_suite_descriptor(op_suite *suite, const p2p_op *op);

@@ -3,7 +3,7 @@
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|refusals|support|perf]
  *            [--filter KIND] [--precision fp32|tf32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N]
  * [--long]
- *            [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
+ *            [--sparse] [--fewer] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
  * Before anything runs, the device is queried for the whole fixed table, and its refusals are compared with
  * golden/refusals.txt (op_refusal.h).
@@ -17,8 +17,8 @@
  *   --precision tf32  computes convolutions in tf32
  *   --long            runs the networks' layers at full size
  *   --sparse          runs every third shape of convolutions, for families that compile a kernel for each
- *   --thin            runs fewer convolutions
- *   --tiny            is --thin without the cases above 300,000 multiply-adds, or --macs N, for simulators
+ *   --fewer           runs fewer convolutions
+ *   --tiny            is --fewer without the cases above 300,000 multiply-adds, or --macs N, for simulators
  *   --apart           gives each operand a buffer that ends with it, for simulators that report reads outside
  *                     of buffers
  *
@@ -41,7 +41,7 @@ typedef struct {
     uint64_t seed;
     int random;
     uint64_t macs; /* limit of a case with --tiny */
-    bool full_size, sparse, thin, tiny, apart, verbose;
+    bool full_size, sparse, fewer, tiny, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
@@ -53,7 +53,7 @@ static int usage(const char *problem, const char *what) {
             "[--mode test|refusals|support|perf]\n"
             "                [--precision fp32|tf32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] "
+            "                [--long] [--sparse] [--fewer] [--tiny] [--macs N] [--apart] [--family NAME] "
             "[--verbose]\n",
             problem, what);
     return 2;
@@ -73,7 +73,7 @@ static int parse(int argc, char **argv, options *chosen) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
                      : strcmp(name, "--sparse") == 0  ? &chosen->sparse
-                     : strcmp(name, "--thin") == 0    ? &chosen->thin
+                     : strcmp(name, "--fewer") == 0   ? &chosen->fewer
                      : strcmp(name, "--tiny") == 0    ? &chosen->tiny
                      : strcmp(name, "--apart") == 0   ? &chosen->apart
                      : strcmp(name, "--verbose") == 0 ? &chosen->verbose
@@ -187,7 +187,7 @@ static void name_section(op_suite *suite, const options *chosen, const p2p_devic
 static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
                           .sparse = chosen->sparse,
-                          .thin = chosen->thin || chosen->tiny,
+                          .fewer = chosen->fewer || chosen->tiny,
                           .macs = chosen->tiny ? (double)chosen->macs : 0,
                           .channel_alignment = suite->storages.channel_alignment};
     suite->most_flops = 2 * tier.macs;

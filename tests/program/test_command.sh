@@ -52,7 +52,7 @@ expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none 
 
 echo "-- the table of presets in models/PRESETS.md"
 "$p2p" help presets >presets.txt
-sed -n '/^| flag/,/^$/{/^$/!p}' "$source/models/PRESETS.md" | diff - presets.txt || fail "the table of models/PRESETS.md is not p2p help presets"
+sed -n '/^| option/,/^$/{/^$/!p}' "$source/models/PRESETS.md" | diff - presets.txt || fail "the table of models/PRESETS.md is not p2p help presets"
 
 echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"

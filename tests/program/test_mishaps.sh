@@ -7,14 +7,14 @@
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 draw_toys 12
-length=(--steps 300 --save-every 10)
-last=checkpoints/step-000000300.safetensors
+length=(--steps 144 --save-every 5)
+last=checkpoints/step-000000144.safetensors
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 
 # resumes FILE OUT WORDS: runs the command in the hint of FILE. It must print WORDS and end with the bits of "whole".
 resumes() {
     expect 0 "$3" bash -c "$(command_of "$1")"
-    equal_runs whole "$2" best/best.json best/generator.safetensors samples/epoch-0025.png epochs/020-generator.safetensors
+    equal_runs whole "$2" best/best.json best/generator.safetensors samples/epoch-0012.png epochs/010-generator.safetensors
 }
 
 echo "-- signals: the step is finished, kept, and resumed"
@@ -23,7 +23,7 @@ for signal in INT:130 TERM:143 HUP:129; do
     begin "$out" 20 "${small[@]}" "${length[@]}"
     kill -s "${signal%:*}" $training
     ends "$out" "${signal#*:}" "stopped by"
-    step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of 300; .*/\1/p' "$out.err")
+    step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of 144; .*/\1/p' "$out.err")
     [ -e "$out/checkpoints/step-$(printf %09d "$step").safetensors" ] || fail "$out: no checkpoint of step $step"
     resumes "$out.err" "$out" "continuing after step $step"
     same whole/$last "$out/$last"
@@ -34,7 +34,7 @@ ends nohup 0 "done: the model is"
 
 echo "-- a signal in validation: the epoch's end is still to come"
 mkdir patient && cp -r toys/train patient/train && mkdir patient/val
-for i in $(seq 600); do cp "$(ls toys/val/* | head -n 1)" "patient/val/$(printf %04d "$i").png"; done
+for i in $(seq 300); do cp "$(ls toys/val/* | head -n 1)" "patient/val/$(printf %04d "$i").png"; done
 validated=(--epochs 2 --save-every 2)
 expect 0 "" "$p2p" train "${small[@]/toys/patient}" --out measured "${validated[@]}"
 begin interrupted 11 "${small[@]/toys/patient}" "${validated[@]}"
@@ -55,7 +55,7 @@ for call in 2400 6000 12000; do
     step=$(ls lost/checkpoints 2>/dev/null | sed -nE '$s/^step-0*([0-9]+)\.safetensors$/\1/p')
     resumes lost.err lost "${step:+continuing after step $step}"
     [ "$(sed -n 's/^continuing after step //p' out.txt err.txt)" = "$step" ] || fail "lost: not resumed at step ${step:-0}"
-    [ -n "$step" ] || printed "step 1/300 " "a training resumed without a checkpoint"
+    [ -n "$step" ] || printed "step 1/144 " "a training resumed without a checkpoint"
     steps+=" ${step:-none}"
 done
 [[ $steps == *none*[0-9] ]] || fail "no device was lost before, or none after the first checkpoint: checkpoints:$steps"
@@ -72,17 +72,17 @@ unseal $good
 cp $good unsealed.safetensors
 # The last moment becomes a NaN, in single and in double precision.
 overwrite $good '\0\0\370\177' $(($(stat -c %s $good) - 4))
-expect 3 "NaN or infinite" "$p2p" train --out ill --resume --device "$device" --steps 300
+expect 3 "NaN or infinite" "$p2p" train --out ill --resume --device "$device" --steps 144
 printed "tensor discriminator/moment2." "a moment that is NaN"
 # A weight becomes huge, 2^127 in single precision and 2^1009 in double precision: the next steps diverge.
 cp unsealed.safetensors $good
 overwrite $good '\0\0\0\177' $(($(od -An -tu8 -N8 $good) + 8 + 4100))
 cp -r ill/checkpoints before
-expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 300
+expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 144
 printed "smaller --lr" "numbers that are not finite"
 diff -r before ill/checkpoints || fail "ill: a checkpoint has changed"
 rm $good
-expect 0 "continuing after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
+expect 0 "continuing after step 2" "$p2p" train --out ill --resume --device "$device" --steps 144
 equal_runs whole ill best/best.json
 
 # The rest concerns files and does not depend on the device.
@@ -132,7 +132,7 @@ echo "-- a full disk"
 # A limit on the size of files, set while the training runs, has the same effect.
 expect 0 "" "$p2p" train "${small[@]}" --out full --steps 4 --save-every 10
 cp -r full/checkpoints good
-begin full 8 --resume --device "$device" --steps 300
+begin full 8 --resume --device "$device" --steps 144
 prlimit --pid $training --fsize=100000
 ends full 1 "File too large"
 step=$(ls full/checkpoints | tail -n 1)

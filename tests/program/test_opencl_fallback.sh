@@ -4,6 +4,8 @@
 #
 #   tests/program/test_opencl_fallback.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$@"
+# Signals of faults are handled as without sanitizers.
+export ASAN_OPTIONS="${ASAN_OPTIONS-}:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"
 
 plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --mode translate)
 mkdir temporary # TMPDIR of the commands

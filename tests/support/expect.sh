@@ -101,6 +101,16 @@ draw_toys() {
     small=(--data toys --size 32 --ngf 4 --ndf 4 --device "$device")
 }
 
+# await_steps OUT STEPS: waits until the training that was started last has made more than STEPS steps.
+await_steps() {
+    for _ in $(seq 3000); do
+        [ -e "$1/metrics.jsonl" ] && [ "$(grep -c '"step"' "$1/metrics.jsonl")" -gt "$2" ] && return
+        kill -0 $training 2>/dev/null || break
+        sleep 0.02
+    done
+    fail "$1: it ended before, or is too slow: $(tail -n 2 "$1.err")"
+}
+
 # begin OUT STEPS OPTION...: starts a training in the background and waits until it has made more than STEPS steps. Signals
 # have their default actions, unless $signals has other options of env.
 begin() {
@@ -108,12 +118,7 @@ begin() {
     shift 2
     env ${signals:---default-signal=INT,TERM,HUP} "$p2p" train --out "$out" "$@" >"$out.out" 2>"$out.err" &
     training=$!
-    for _ in $(seq 3000); do
-        [ -e "$out/metrics.jsonl" ] && [ "$(grep -c '"step"' "$out/metrics.jsonl")" -gt "$steps" ] && return
-        kill -0 $training 2>/dev/null || break
-        sleep 0.02
-    done
-    fail "$out: it ended before, or is too slow: $(tail -n 2 "$out.err")"
+    await_steps "$out" "$steps"
 }
 
 # ends OUT CODE WORDS: waits for the training of begin(), and checks its exit code and that its log contains the words.

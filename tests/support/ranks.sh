@@ -71,12 +71,7 @@ begin_ranks() {
     shift 3
     run "$count" "$p2p" train --backend "$backend" --out "$out" "$@" >"$out.out" 2>"$out.err" &
     training=$!
-    for _ in $(seq 3000); do
-        [ -e "$out/metrics.jsonl" ] && [ "$(grep -c '"step"' "$out/metrics.jsonl")" -gt "$steps" ] && return
-        kill -0 $training 2>/dev/null || break
-        sleep 0.02
-    done
-    fail "$out: it ended before, or is too slow: $(tail -n 2 "$out.err")"
+    await_steps "$out" "$steps"
 }
 
 # beside FUNCTION ARGUMENT...: calls the function in the background, in a new folder, with three others at most: most of

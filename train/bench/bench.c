@@ -1,6 +1,7 @@
 /* The plan that is measured, and whole steps of it. See bench.h. */
 #include "bench.h"
 
+#include "bench_noise.h"
 #include "host/sys.h"
 #include "image/image.h"
 #include "setup/setup_memory.h"
@@ -49,11 +50,7 @@ static p2p_status make_pixels(bench *b) {
     b->pixels = pixels;
     b->generated = malloc(output_values(b) * sizeof(float));
     if (!b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
-    uint32_t state = 1;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        b->pixels[i] = (uint8_t)(state >> 24);
-    }
+    bench_noise(b->pixels, count, 1);
     return P2P_OK;
 }
 
@@ -93,14 +90,14 @@ static p2p_status make_plan(bench *b) {
     return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
 }
 
-p2p_status bench_open(bench *b, const settings *all, const ranks *together, bool training) {
-    *b = (bench){.all = all, .ranks = together, .training = training, .started = sys_clock()};
+p2p_status bench_open(bench *b, const settings *all, const ranks *r, bool training) {
+    *b = (bench){.all = all, .ranks = r, .training = training, .started = sys_clock()};
     pix2pix_config config;
     P2P_TRY(setup_model_config(all, &config));
     P2P_TRY(pix2pix_create(&b->model, &config));
     P2P_TRY(setup_devices_open(all, &b->devices));
     P2P_TRY(check_memory(b));
-    b->devices.processes = ranks_processes(together);
+    b->devices.processes = ranks_processes(r);
     P2P_TRY(make_plan(b));
     return make_pixels(b);
 }

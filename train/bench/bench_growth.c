@@ -48,47 +48,47 @@ typedef struct {
     const ranks *ranks; /* that measure together; NULL: this one alone */
     bench b;
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
-} contestant;
+} timed_run;
 
-static p2p_status open_contestant(const settings *all, const ranks *together, int64_t devices,
-                                  int64_t accumulate, contestant *c) {
+static p2p_status open_run(const settings *all, const ranks *r, int64_t devices, int64_t accumulate,
+                           timed_run *c) {
     double seconds;
-    *c = (contestant){.all = {.data = NULL}, .ranks = together};
+    *c = (timed_run){.all = {.data = NULL}, .ranks = r};
     P2P_TRY(settings_for(all, devices, &c->all));
     c->all.grad_accumulate = accumulate;
-    c->all.ranks = ranks_size(together);
-    c->all.local_rank = ranks_local(together);
-    P2P_TRY(bench_open(&c->b, &c->all, together, strcmp(all->what, "train") == 0));
+    c->all.ranks = ranks_size(r);
+    c->all.local_rank = ranks_local(r);
+    P2P_TRY(bench_open(&c->b, &c->all, r, strcmp(all->what, "train") == 0));
     return bench_time_steps(&c->b, 2, &seconds); /* warms up */
 }
 
-static void close_contestant(const settings *all, contestant *c) {
+static void close_run(const settings *all, timed_run *c) {
     bench_close(&c->b);
     if (c->all.device != all->device) free(c->all.device);
 }
 
 /* Whether another rank is on this one's machine. */
-static bool have_neighbours(const ranks *together) {
-    const char *own = ranks_host(together, ranks_number(together));
+static bool shares_machine(const ranks *r) {
+    const char *own = ranks_host(r, ranks_number(r));
     int here = 0;
-    for (int i = 0; i < ranks_size(together); i++) here += strcmp(ranks_host(together, i), own) == 0;
+    for (int i = 0; i < ranks_size(r); i++) here += strcmp(ranks_host(r, i), own) == 0;
     return here > 1;
 }
 
-static bool share_here(const setup_devices *devices, const ranks *together) {
+static bool share_here(const setup_devices *devices, const ranks *r) {
     for (int i = 0; i < devices->count; i++) {
         p2p_device_memory memory;
         p2p_device_memory_of(devices->list[i], &memory);
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }
-    return devices->count > 1 || have_neighbours(together);
+    return devices->count > 1 || shares_machine(r);
 }
 
 /* Whether devices of any rank do. */
-static p2p_status share_a_processor(const setup_devices *devices, const ranks *together, bool *shared) {
-    double here = share_here(devices, together);
-    P2P_TRY(ranks_add(together, &here, 1));
+static p2p_status share_a_processor(const setup_devices *devices, const ranks *r, bool *shared) {
+    double here = share_here(devices, r);
+    P2P_TRY(ranks_add(r, &here, 1));
     *shared = here > 0;
     return P2P_OK;
 }
@@ -123,9 +123,9 @@ static p2p_status profile_additions(bench *b, growth_added *added) {
 }
 
 /* The ranks begin together. */
-static p2p_status time_round(contestant *c, int steps, int round) {
-    double together = 0;
-    P2P_TRY(ranks_add(c->ranks, &together, 1));
+static p2p_status time_round(timed_run *c, int steps, int round) {
+    double zero = 0;
+    P2P_TRY(ranks_add(c->ranks, &zero, 1));
     const double before = sys_processor_time();
     P2P_TRY(bench_time_steps(&c->b, steps, &c->seconds[round]));
     c->processor[round] = (sys_processor_time() - before) / steps;
@@ -140,23 +140,22 @@ static double median_excess(const double *values, const double *others) {
     return bench_summary(ratios, ROUNDS).median;
 }
 
-static void compare(const contestant *many, contestant *one, growth_added *beside) {
+static void compare(const timed_run *many, timed_run *one, growth_added *beside) {
     beside->added = median_excess(many->seconds, one->seconds);
     beside->added_processor = median_excess(many->processor, one->processor);
     beside->one_step_s = bench_summary(one->seconds, ROUNDS);
 }
 
 /* The share of time in which the devices of all ranks stood still; negative if a rank has not measured it. */
-static p2p_status share_of_waiting(const ranks *together, bool known, double waited, double seconds,
-                                   double *share) {
+static p2p_status share_of_waiting(const ranks *r, bool known, double waited, double seconds, double *share) {
     double sums[2] = {known ? 0 : 1, waited};
-    P2P_TRY(ranks_add(together, sums, 2));
-    *share = sums[0] > 0 ? -1 : sums[1] / ranks_size(together) / seconds;
+    P2P_TRY(ranks_add(r, sums, 2));
+    *share = sums[0] > 0 ? -1 : sums[1] / ranks_size(r) / seconds;
     return P2P_OK;
 }
 
 /* Rounds of the replicas, in turns with those of `one` unless it is NULL. */
-static p2p_status time_rounds(contestant *many, contestant *one, int steps, growth_point *point) {
+static p2p_status time_rounds(timed_run *many, timed_run *one, int steps, growth_point *point) {
     double before = 0, after = 0, sum = 0;
     bool known = p2p_session_waited(many->b.session, &before);
     for (int i = 0; i < ROUNDS; i++) {
@@ -171,20 +170,20 @@ static p2p_status time_rounds(contestant *many, contestant *one, int steps, grow
     return P2P_OK;
 }
 
-static p2p_status measure_alone(contestant *many, int steps, growth_point *point) {
+static p2p_status measure_alone(timed_run *many, int steps, growth_point *point) {
     point->images = bench_images(&many->b);
     return time_rounds(many, NULL, steps, point);
 }
 
-static p2p_status measure_beside(const settings *all, contestant *many, int steps, growth_point *point) {
-    contestant one = {.all = *all};
+static p2p_status measure_beside(const settings *all, timed_run *many, int steps, growth_point *point) {
+    timed_run one = {.all = *all};
     const bool compares = ranks_number(many->ranks) == 0;
     p2p_status status = P2P_OK;
     point->images = bench_images(&many->b);
-    if (compares) status = open_contestant(all, NULL, 1, point->devices * all->grad_accumulate, &one);
+    if (compares) status = open_run(all, NULL, 1, point->devices * all->grad_accumulate, &one);
     if (status == P2P_OK) status = time_rounds(many, compares ? &one : NULL, steps, point);
     if (status == P2P_OK) status = profile_additions(&many->b, &point->beside);
-    if (compares) close_contestant(all, &one);
+    if (compares) close_run(all, &one);
     return status;
 }
 
@@ -196,7 +195,7 @@ static void note_devices(const bench *b, bench_growth *growth) {
     growth->batch = b->all->batch;
 }
 
-static p2p_status measure_open(const settings *all, contestant *many, bench_growth *growth,
+static p2p_status measure_open(const settings *all, timed_run *many, bench_growth *growth,
                                growth_point *point) {
     note_devices(&many->b, growth);
     P2P_TRY(share_a_processor(&many->b.devices, many->ranks, &point->shared));
@@ -206,21 +205,20 @@ static p2p_status measure_open(const settings *all, contestant *many, bench_grow
 }
 
 /* Measure `devices` of each of these ranks. */
-static p2p_status measure_point(const settings *all, const ranks *together, int64_t devices,
-                                bench_growth *growth) {
-    contestant many;
+static p2p_status measure_point(const settings *all, const ranks *r, int64_t devices, bench_growth *growth) {
+    timed_run many;
     growth_point *point = &growth->points[growth->count++];
-    *point = (growth_point){.devices = ranks_size(together) * devices};
-    p2p_status status = open_contestant(all, together, devices, all->grad_accumulate, &many);
+    *point = (growth_point){.devices = ranks_size(r) * devices};
+    p2p_status status = open_run(all, r, devices, all->grad_accumulate, &many);
     if (status == P2P_OK) status = measure_open(all, &many, growth, point);
-    close_contestant(all, &many);
+    close_run(all, &many);
     return status;
 }
 
 /* One device of rank 0, while the others wait. */
-static p2p_status measure_first(const settings *all, ranks *together, bench_growth *growth) {
-    const bool first = ranks_number(together) == 0;
-    return ranks_agree(together, first ? measure_point(all, NULL, 1, growth) : P2P_OK);
+static p2p_status measure_first(const settings *all, ranks *r, bench_growth *growth) {
+    const bool first = ranks_number(r) == 0;
+    return ranks_agree(r, first ? measure_point(all, NULL, 1, growth) : P2P_OK);
 }
 
 static bool is_compared(const growth_point *point) {
@@ -245,7 +243,7 @@ static settings_counts counts_of(const settings *all) {
 }
 
 /* P2P_USAGE if another rank measures something else than rank 0. */
-static p2p_status compare_settings(const settings *all, const ranks *together, int steps) {
+static p2p_status compare_settings(const settings *all, const ranks *r, int steps) {
     const settings_counts counts = counts_of(all);
     char own[256], first[sizeof own] = "";
     snprintf(own, sizeof own,
@@ -254,20 +252,20 @@ static p2p_status compare_settings(const settings *all, const ranks *together, i
              all->what, steps, counts.of[0], counts.count, all->batch, all->size, all->ngf, all->ndf,
              all->tune, all->deterministic ? " --deterministic" : "");
     memcpy(first, own, strlen(own));
-    P2P_TRY(ranks_share(together, first, sizeof first));
+    P2P_TRY(ranks_share(r, first, sizeof first));
     if (strcmp(first, own) == 0) return P2P_OK;
     return p2p_fail(P2P_USAGE, "the ranks were started with different options: %s, and in rank 0 %s", own,
                     first);
 }
 
-p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth) {
+p2p_status bench_growth_measure(const settings *all, ranks *r, int steps, bench_growth *growth) {
     const settings_counts counts = counts_of(all);
-    *growth = (bench_growth){
-        .steps = (steps + ROUNDS - 1) / ROUNDS, .rounds = ROUNDS, .ranks = ranks_size(together)};
+    *growth =
+        (bench_growth){.steps = (steps + ROUNDS - 1) / ROUNDS, .rounds = ROUNDS, .ranks = ranks_size(r)};
     P2P_TRY(check_pool(all));
-    P2P_TRY(compare_settings(all, together, steps));
-    if (together) P2P_TRY(measure_first(all, together, growth));
-    for (int i = 0; i < counts.count; i++) P2P_TRY(measure_point(all, together, counts.of[i], growth));
+    P2P_TRY(compare_settings(all, r, steps));
+    if (r) P2P_TRY(measure_first(all, r, growth));
+    for (int i = 0; i < counts.count; i++) P2P_TRY(measure_point(all, r, counts.of[i], growth));
     for (int i = 0; i < growth->count; i++) find_efficiency(growth, &growth->points[i]);
     return P2P_OK;
 }

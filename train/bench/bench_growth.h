@@ -55,7 +55,7 @@ typedef struct {
 
 /* Measure with each number of devices in --gpus, which are the first ones of --device, if it is given. With
  * several ranks each has as many, and all call it; rank 0 has the results. */
-p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth);
+p2p_status bench_growth_measure(const settings *all, ranks *r, int steps, bench_growth *growth);
 /* Prints JSON with --json, else a table. */
 p2p_status bench_growth_report(const settings *all, const bench_growth *growth);
 /* bench_growth_plot.c: write an SVG picture. */

@@ -4,6 +4,7 @@
 #include "dataset_files.h"
 #include "image/image_limits.h"
 #include "image/resize.h"
+#include "p2p_checksum.h"
 #include "p2p_philox.h"
 
 #include <stdlib.h>
@@ -145,11 +146,11 @@ static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths,
     return image_memory_check(pair_bytes(data, files), paths->a);
 }
 
-/* FNV-1a of the orientations of all files in order. */
+/* Adds to the hash of the orientations of all files in order. */
 static void note_turns(dataset_turns *turns, const pair_files *files) {
     for (int side = 0; side < (files->side_by_side ? 1 : 2); side++) {
-        const int orientation = files->facts[side].orientation;
-        turns->hash = (turns->hash ^ (uint64_t)orientation) * 1099511628211u;
+        const unsigned char orientation = (unsigned char)files->facts[side].orientation;
+        turns->hash = p2p_fnv1a(turns->hash, &orientation, 1);
         if (orientation != IMAGE_UPRIGHT) turns->pictures++;
     }
 }
@@ -241,7 +242,7 @@ p2p_status dataset_open(dataset **result, const char *dir, const char *split,
     if (data == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a data set");
     data->options = *options;
     data->bits[0] = data->bits[1] = 8;
-    data->turns.hash = 14695981039346656037u;
+    data->turns.hash = P2P_FNV1A_START;
     p2p_status status = dataset_files_list(&data->files, dir, split, options->pairing);
     if (status == P2P_OK) status = check_singles(data);
     if (status == P2P_OK) status = check_pairs(data);

@@ -4,6 +4,7 @@
 #include "dataset_identity.h"
 
 #include "host/sys.h"
+#include "p2p_checksum.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -143,14 +144,12 @@ static p2p_status hash_set(const dataset *data, bool all_bytes, char text[DATASE
     return status;
 }
 
-/* FNV-1a of all names, including their terminators. */
+/* Of all names, including their terminators. */
 static uint64_t hash_names(const dataset *data) {
-    uint64_t hash = 14695981039346656037u;
+    uint64_t hash = P2P_FNV1A_START;
     for (int64_t i = 0; i < dataset_count(data); i++) {
-        for (const char *c = dataset_name(data, i);; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-            if (*c == '\0') break;
-        }
+        const char *name = dataset_name(data, i);
+        hash = p2p_fnv1a(hash, name, strlen(name) + 1);
     }
     return hash;
 }

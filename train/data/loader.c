@@ -63,13 +63,12 @@ int64_t loader_batches(const dataset *data, int batch) {
 
 /* ---- The producers ------------------------------------------------------------------------------------ */
 
-static bool all_begun(const loader *loading) {
-    return loading->epoch >= loading->options.epoch_end;
+static bool all_begun(const loader *l) {
+    return l->epoch >= l->options.epoch_end;
 }
 
-static bool all_taken(const loader *loading) {
-    return loading->begun == 0 ||
-           loading->next_place == loading->slots[(loading->begun - 1) % loading->slot_count].batch.loaded;
+static bool all_taken(const loader *l) {
+    return l->begun == 0 || l->next_place == l->slots[(l->begun - 1) % l->slot_count].batch.loaded;
 }
 
 /* The place in a batch at which the share `number` of all begins. */
@@ -85,16 +84,15 @@ static void set_own(const loader_options *options, loader_batch *batch) {
 }
 
 /* Under the lock. */
-static void begin_batch(loader *loading) {
-    const loader_options *options = &loading->options;
-    loader_slot *slot = &loading->slots[loading->begun % loading->slot_count];
-    if (loading->ordered != loading->epoch)
-        dataset_order(loading->order, loading->count, options->shuffle, options->seed, loading->epoch);
-    loading->ordered = loading->epoch;
-    const int64_t first = loading->next, left = loading->count - first;
+static void begin_batch(loader *l) {
+    const loader_options *options = &l->options;
+    loader_slot *slot = &l->slots[l->begun % l->slot_count];
+    if (l->ordered != l->epoch) dataset_order(l->order, l->count, options->shuffle, options->seed, l->epoch);
+    l->ordered = l->epoch;
+    const int64_t first = l->next, left = l->count - first;
     int count = left < options->batch ? (int)left : options->batch;
-    memcpy(slot->samples, loading->order + first, (size_t)count * sizeof *slot->samples);
-    slot->batch = (loader_batch){.epoch = loading->epoch,
+    memcpy(slot->samples, l->order + first, (size_t)count * sizeof *slot->samples);
+    slot->batch = (loader_batch){.epoch = l->epoch,
                                  .first = first,
                                  .count = count,
                                  .input = slot->inputs,
@@ -103,51 +101,50 @@ static void begin_batch(loader *loading) {
                                  .reason = slot->reason};
     set_own(options, &slot->batch);
     slot->missing = slot->batch.loaded;
-    slot->batch.input_bytes = (size_t)slot->missing * loading->input_bytes;
-    slot->batch.target_bytes = (size_t)slot->missing * loading->target_bytes;
+    slot->batch.input_bytes = (size_t)slot->missing * l->input_bytes;
+    slot->batch.target_bytes = (size_t)slot->missing * l->target_bytes;
     slot->failed_place = slot->replaced_place = NO_PLACE;
     slot->failure.status = P2P_OK;
     slot->reason[0] = '\0';
-    loading->begun++;
-    loading->next_place = 0;
-    loading->next += count;
-    if (loading->next < loading->count) return;
-    loading->next = 0;
-    loading->epoch++;
+    l->begun++;
+    l->next_place = 0;
+    l->next += count;
+    if (l->next < l->count) return;
+    l->next = 0;
+    l->epoch++;
 }
 
 /* Under the lock: begin batches until one has a place, or no slot is free. */
-static void begin_next(loader *loading) {
-    while (all_taken(loading) && !all_begun(loading) &&
-           loading->begun - loading->released < loading->slot_count) {
-        begin_batch(loading);
-        sys_monitor_wake_all(loading->monitor);
+static void begin_next(loader *l) {
+    while (all_taken(l) && !all_begun(l) && l->begun - l->released < l->slot_count) {
+        begin_batch(l);
+        sys_monitor_wake_all(l->monitor);
     }
 }
 
 /* Under the lock: wait for a place to fill. False if there will be none. */
-static bool take_task(loader *loading, loader_task *task) {
-    for (;; sys_monitor_wait(loading->monitor)) {
-        if (loading->stopping) return false;
-        begin_next(loading);
-        if (!all_taken(loading)) break;
-        if (all_begun(loading)) return false;
+static bool take_task(loader *l, loader_task *task) {
+    for (;; sys_monitor_wait(l->monitor)) {
+        if (l->stopping) return false;
+        begin_next(l);
+        if (!all_taken(l)) break;
+        if (all_begun(l)) return false;
     }
-    *task = (loader_task){&loading->slots[(loading->begun - 1) % loading->slot_count], loading->next_place++};
+    *task = (loader_task){&l->slots[(l->begun - 1) % l->slot_count], l->next_place++};
     return true;
 }
 
 /* Without the lock. *loaded is the sample that was loaded, which may be a replacement. */
-static p2p_status fill_place(const loader *loading, const loader_task *task, int64_t *loaded) {
-    const loader_options *options = &loading->options;
+static p2p_status fill_place(const loader *l, const loader_task *task, int64_t *loaded) {
+    const loader_options *options = &l->options;
     const loader_slot *slot = task->slot;
     image_pair pair;
     P2P_TRY(
         dataset_load(options->data, slot->samples[slot->batch.offset + task->place], options->format, &pair));
     *loaded = pair.sample;
     augment_choice choice = augment_draw(&options->augment, options->seed, slot->batch.epoch, pair.sample);
-    uint8_t *input = slot->inputs + (size_t)task->place * loading->input_bytes;
-    uint8_t *target = slot->targets + (size_t)task->place * loading->target_bytes;
+    uint8_t *input = slot->inputs + (size_t)task->place * l->input_bytes;
+    uint8_t *target = slot->targets + (size_t)task->place * l->target_bytes;
     p2p_status status = augment_apply(&options->augment, choice, pair.input, input);
     if (status == P2P_OK) status = augment_apply(&options->augment, choice, pair.target, target);
     image_pair_free(&pair);
@@ -155,7 +152,7 @@ static p2p_status fill_place(const loader *loading, const loader_task *task, int
 }
 
 /* Under the lock. The thread's last message is the reason of a failure or of a replacement. */
-static void finish_task(loader *loading, const loader_task *task, p2p_status status, int64_t loaded) {
+static void finish_task(loader *l, const loader_task *task, p2p_status status, int64_t loaded) {
     loader_slot *slot = task->slot;
     if (status != P2P_OK && task->place < slot->failed_place) {
         slot->failed_place = task->place;
@@ -169,44 +166,42 @@ static void finish_task(loader *loading, const loader_task *task, p2p_status sta
             snprintf(slot->reason, sizeof slot->reason, "%s", p2p_message());
         if (task->place < slot->replaced_place) slot->replaced_place = task->place;
     }
-    if (--slot->missing == 0) sys_monitor_wake_all(loading->monitor);
+    if (--slot->missing == 0) sys_monitor_wake_all(l->monitor);
 }
 
 static void produce(void *argument) {
-    loader *loading = argument;
+    loader *l = argument;
     loader_task task;
-    sys_monitor_enter(loading->monitor);
-    while (take_task(loading, &task)) {
-        sys_monitor_leave(loading->monitor);
+    sys_monitor_enter(l->monitor);
+    while (take_task(l, &task)) {
+        sys_monitor_leave(l->monitor);
         int64_t loaded = 0;
-        p2p_status status = fill_place(loading, &task, &loaded);
-        sys_monitor_enter(loading->monitor);
-        finish_task(loading, &task, status, loaded);
+        p2p_status status = fill_place(l, &task, &loaded);
+        sys_monitor_enter(l->monitor);
+        finish_task(l, &task, status, loaded);
     }
-    sys_monitor_leave(loading->monitor);
+    sys_monitor_leave(l->monitor);
 }
 
 /* ---- The consumer ------------------------------------------------------------------------------------- */
 
 /* Under the lock: wait for the next batch. NULL after the last one. */
-static loader_slot *next_slot(loader *loading) {
-    loader_slot *slot = &loading->slots[loading->given % loading->slot_count];
-    while (loading->given == loading->begun ? !all_begun(loading) : slot->missing > 0)
-        sys_monitor_wait(loading->monitor);
-    if (loading->given == loading->begun) return NULL;
-    if (slot->failure.status == P2P_OK)
-        loading->given++; /* a failed batch stays, so that further calls fail too */
-    sys_monitor_wake_all(loading->monitor);
+static loader_slot *next_slot(loader *l) {
+    loader_slot *slot = &l->slots[l->given % l->slot_count];
+    while (l->given == l->begun ? !all_begun(l) : slot->missing > 0) sys_monitor_wait(l->monitor);
+    if (l->given == l->begun) return NULL;
+    if (slot->failure.status == P2P_OK) l->given++; /* a failed batch stays, so that further calls fail too */
+    sys_monitor_wake_all(l->monitor);
     return slot;
 }
 
-p2p_status loader_next(loader *loading, const loader_batch **batch) {
+p2p_status loader_next(loader *l, const loader_batch **batch) {
     *batch = NULL;
-    if (loading->given - loading->released == LOADER_MAX_HELD) /* only this thread changes the two */
+    if (l->given - l->released == LOADER_MAX_HELD) /* only this thread changes the two */
         return p2p_fail(P2P_INVALID, "%d batches are held: release one first", (int)LOADER_MAX_HELD);
-    sys_monitor_enter(loading->monitor);
-    const loader_slot *slot = next_slot(loading);
-    sys_monitor_leave(loading->monitor);
+    sys_monitor_enter(l->monitor);
+    const loader_slot *slot = next_slot(l);
+    sys_monitor_leave(l->monitor);
     if (slot == NULL) return P2P_OK;
     if (slot->failure.status == P2P_OK) {
         *batch = &slot->batch;
@@ -215,11 +210,11 @@ p2p_status loader_next(loader *loading, const loader_batch **batch) {
     return p2p_failure_give(&slot->failure);
 }
 
-void loader_release(loader *loading) {
-    sys_monitor_enter(loading->monitor);
-    if (loading->released < loading->given) loading->released++;
-    sys_monitor_wake_all(loading->monitor);
-    sys_monitor_leave(loading->monitor);
+void loader_release(loader *l) {
+    sys_monitor_enter(l->monitor);
+    if (l->released < l->given) l->released++;
+    sys_monitor_wake_all(l->monitor);
+    sys_monitor_leave(l->monitor);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -245,39 +240,39 @@ static int automatic_workers(void) {
     return half < 1 ? 1 : half > 8 ? 8 : half;
 }
 
-static p2p_status no_memory(const loader *loading) {
-    const int side = loading->options.augment.size;
+static p2p_status no_memory(const loader *l) {
+    const int side = l->options.augment.size;
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for batches of %d pairs of %d x %d pixels",
-                    loading->options.batch, side, side);
+                    l->options.batch, side, side);
 }
 
-static p2p_status allocate_pictures(const loader *loading, size_t bytes, uint8_t **pictures) {
-    const loader_memory_source *source = &loading->options.memory;
+static p2p_status allocate_pictures(const loader *l, size_t bytes, uint8_t **pictures) {
+    const loader_memory_source *source = &l->options.memory;
     void *memory = NULL;
     if (source->alloc)
         P2P_TRY(source->alloc(source->context, bytes, &memory));
     else
         memory = malloc(bytes);
     *pictures = memory;
-    return memory ? P2P_OK : no_memory(loading);
+    return memory ? P2P_OK : no_memory(l);
 }
 
-static void free_pictures(const loader *loading, uint8_t *pictures) {
-    const loader_memory_source *source = &loading->options.memory;
+static void free_pictures(const loader *l, uint8_t *pictures) {
+    const loader_memory_source *source = &l->options.memory;
     if (source->alloc)
         source->free(source->context, pictures);
     else
         free(pictures);
 }
 
-static p2p_status allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
+static p2p_status allocate_slot(const loader *l, loader_slot *slot, size_t batch) {
     loader_batch whole = {.count = (int)batch};
-    set_own(&loading->options, &whole);
+    set_own(&l->options, &whole);
     const size_t loaded = whole.loaded > 0 ? (size_t)whole.loaded : 1;
     slot->samples = malloc(batch * sizeof *slot->samples);
-    if (!slot->samples) return no_memory(loading);
-    P2P_TRY(allocate_pictures(loading, loaded * loading->input_bytes, &slot->inputs));
-    return allocate_pictures(loading, loaded * loading->target_bytes, &slot->targets);
+    if (!slot->samples) return no_memory(l);
+    P2P_TRY(allocate_pictures(l, loaded * l->input_bytes, &slot->inputs));
+    return allocate_pictures(l, loaded * l->target_bytes, &slot->targets);
 }
 
 int loader_threads(int workers) {
@@ -295,25 +290,24 @@ size_t loader_memory(pair_format format, int size, int batch, int workers) {
            pair;
 }
 
-static p2p_status allocate(loader *loading) {
-    const loader_options *options = &loading->options;
+static p2p_status allocate(loader *l) {
+    const loader_options *options = &l->options;
     size_t side = (size_t)options->augment.size, batch = (size_t)options->batch;
     size_t largest = side * side * IMAGE_MAX_CHANNELS * sizeof(uint16_t);
-    loading->input_bytes = side * side * image_pixel_bytes(options->format.input);
-    loading->target_bytes = side * side * image_pixel_bytes(options->format.target);
-    loading->slot_count = ring_slots(options->workers, options->batch);
-    loading->order = malloc((size_t)loading->count * sizeof *loading->order);
-    loading->slots = calloc((size_t)loading->slot_count, sizeof *loading->slots);
-    if (loading->order == NULL || loading->slots == NULL || batch > SIZE_MAX / largest)
-        return no_memory(loading);
-    for (int i = 0; i < loading->slot_count; i++) P2P_TRY(allocate_slot(loading, &loading->slots[i], batch));
+    l->input_bytes = side * side * image_pixel_bytes(options->format.input);
+    l->target_bytes = side * side * image_pixel_bytes(options->format.target);
+    l->slot_count = ring_slots(options->workers, options->batch);
+    l->order = malloc((size_t)l->count * sizeof *l->order);
+    l->slots = calloc((size_t)l->slot_count, sizeof *l->slots);
+    if (l->order == NULL || l->slots == NULL || batch > SIZE_MAX / largest) return no_memory(l);
+    for (int i = 0; i < l->slot_count; i++) P2P_TRY(allocate_slot(l, &l->slots[i], batch));
     return P2P_OK;
 }
 
-static p2p_status start_threads(loader *loading) {
-    while (loading->thread_count < loading->options.workers) {
-        P2P_TRY(sys_thread_start(&loading->threads[loading->thread_count], produce, loading));
-        loading->thread_count++;
+static p2p_status start_threads(loader *l) {
+    while (l->thread_count < l->options.workers) {
+        P2P_TRY(sys_thread_start(&l->threads[l->thread_count], produce, l));
+        l->thread_count++;
     }
     return P2P_OK;
 }
@@ -321,44 +315,44 @@ static p2p_status start_threads(loader *loading) {
 p2p_status loader_create(loader **result, const loader_options *options) {
     *result = NULL;
     P2P_TRY(check_options(options));
-    loader *loading = calloc(1, sizeof *loading);
-    if (loading == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a loader");
-    loading->options = *options;
-    loading->options.workers = loader_threads(options->workers);
-    loading->count = dataset_count(options->data);
-    loading->epoch = options->epoch;
-    loading->next = options->first;
-    loading->ordered = -1;
-    p2p_status status = allocate(loading);
-    if (status == P2P_OK) status = sys_monitor_create(&loading->monitor);
-    if (status == P2P_OK) status = start_threads(loading);
+    loader *l = calloc(1, sizeof *l);
+    if (l == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a loader");
+    l->options = *options;
+    l->options.workers = loader_threads(options->workers);
+    l->count = dataset_count(options->data);
+    l->epoch = options->epoch;
+    l->next = options->first;
+    l->ordered = -1;
+    p2p_status status = allocate(l);
+    if (status == P2P_OK) status = sys_monitor_create(&l->monitor);
+    if (status == P2P_OK) status = start_threads(l);
     if (status != P2P_OK) {
-        loader_destroy(loading);
+        loader_destroy(l);
         return status;
     }
-    *result = loading;
+    *result = l;
     return P2P_OK;
 }
 
-static void stop_threads(loader *loading) {
-    if (loading->thread_count == 0) return;
-    sys_monitor_enter(loading->monitor);
-    loading->stopping = true;
-    sys_monitor_wake_all(loading->monitor);
-    sys_monitor_leave(loading->monitor);
-    for (int i = 0; i < loading->thread_count; i++) sys_thread_join(loading->threads[i]);
+static void stop_threads(loader *l) {
+    if (l->thread_count == 0) return;
+    sys_monitor_enter(l->monitor);
+    l->stopping = true;
+    sys_monitor_wake_all(l->monitor);
+    sys_monitor_leave(l->monitor);
+    for (int i = 0; i < l->thread_count; i++) sys_thread_join(l->threads[i]);
 }
 
-void loader_destroy(loader *loading) {
-    if (loading == NULL) return;
-    stop_threads(loading);
-    sys_monitor_destroy(loading->monitor);
-    for (int i = 0; loading->slots != NULL && i < loading->slot_count; i++) {
-        free_pictures(loading, loading->slots[i].inputs);
-        free_pictures(loading, loading->slots[i].targets);
-        free(loading->slots[i].samples);
+void loader_destroy(loader *l) {
+    if (l == NULL) return;
+    stop_threads(l);
+    sys_monitor_destroy(l->monitor);
+    for (int i = 0; l->slots != NULL && i < l->slot_count; i++) {
+        free_pictures(l, l->slots[i].inputs);
+        free_pictures(l, l->slots[i].targets);
+        free(l->slots[i].samples);
     }
-    free(loading->slots);
-    free(loading->order);
-    free(loading);
+    free(l->slots);
+    free(l->order);
+    free(l);
 }

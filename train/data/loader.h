@@ -73,11 +73,11 @@ p2p_status loader_create(loader **result, const loader_options *options);
 /* Wait for the next batch, which the consumer holds until loader_release. *batch is NULL after the last one.
  * After a failure every further call fails in the same way. P2P_INVALID if LOADER_MAX_HELD batches are held.
  */
-p2p_status loader_next(loader *loading, const loader_batch **batch);
+p2p_status loader_next(loader *l, const loader_batch **batch);
 /* Release the oldest batch that is held: its memory is filled again. No effect if there is none. */
-void loader_release(loader *loading);
+void loader_release(loader *l);
 
 /* Stop every thread after its current sample, and release all memory. NULL is ignored. */
-void loader_destroy(loader *loading);
+void loader_destroy(loader *l);
 
 #endif

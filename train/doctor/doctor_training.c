@@ -1,6 +1,7 @@
 /* See doctor_training.h. */
 #include "doctor_training.h"
 
+#include "bench/bench_noise.h"
 #include "host/sys.h"
 #include "pix2pix.h"
 
@@ -16,15 +17,10 @@ typedef struct {
     double loss[STEPS][LOSSES];
 } history;
 
-/* Noise from a linear congruential generator: equal on every machine. */
 static p2p_status fill(p2p_plan *plan, const char *name, uint32_t seed) {
     void *input;
     P2P_TRY(p2p_plan_input(plan, 0, name, &input));
-    uint8_t *pixels = input;
-    for (int i = 0; i < BATCH * SIDE * SIDE * 3; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        pixels[i] = (uint8_t)(seed >> 24);
-    }
+    bench_noise(input, (size_t)BATCH * SIDE * SIDE * 3, seed);
     return P2P_OK;
 }
 

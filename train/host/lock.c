@@ -239,20 +239,20 @@ static bool is_surely_here(const holder *self, const holder *other) {
 /* The kernel found no lock of a process that lives. If it can lock the file, another number on one file
  * system shows that this is a copy. Another file system may be the same one, mounted at two places, where
  * neither shows the other's locks. */
-static p2p_status judge_living(const char *path, const char *what, const holder *self, const holder *other,
-                               bool locked) {
+static p2p_status check_living_holder(const char *path, const char *what, const holder *self,
+                                      const holder *other, bool locked) {
     if (is_same_file(self, other)) return refuse_living(what, other, is_surely_here(self, other));
     const bool copied = locked && other->inode != 0 && other->device == self->device;
     return copied ? P2P_OK : refuse_copy(what, path, other);
 }
 
 /* Decide by the text after the kernel found no holder. `locked`: the kernel can lock files there. */
-static p2p_status judge(int descriptor, const char *path, const char *what, bool locked) {
+static p2p_status check_holder(int descriptor, const char *path, const char *what, bool locked) {
     holder self, other;
     bool complete;
     P2P_TRY(read_holder(descriptor, path, &other, &complete));
     describe_self(&self, descriptor);
-    if (complete && is_alive(&self, &other)) return judge_living(path, what, &self, &other, locked);
+    if (complete && is_alive(&self, &other)) return check_living_holder(path, what, &self, &other, locked);
     if (!locked)
         return refuse_unknown(what, path, &other, "the file system can't show whether one still runs");
     if (!complete || is_same_boot(&self, &other) || is_same_machine(&self, &other))
@@ -331,7 +331,7 @@ static p2p_status try_once(int *descriptor, const char *path, const char *what, 
     const kernel_answer answer = kernel_lock(*descriptor, F_OFD_SETLK);
     *again = answer != KERNEL_UNABLE && !is_at_path(*descriptor, path);
     if (answer == KERNEL_HELD) return refuse_conflict(*descriptor, path, what);
-    return created || *again ? P2P_OK : judge(*descriptor, path, what, answer == KERNEL_FREE);
+    return created || *again ? P2P_OK : check_holder(*descriptor, path, what, answer == KERNEL_FREE);
 }
 
 static p2p_status open_locked(int *descriptor, const char *path, const char *what) {
@@ -401,7 +401,7 @@ p2p_status sys_lock_check(const char *path, const char *what) {
     const kernel_answer answer = status == P2P_OK ? kernel_lock(descriptor, F_OFD_GETLK) : KERNEL_UNABLE;
     if (status == P2P_OK)
         status = answer == KERNEL_HELD ? refuse_conflict(descriptor, path, what)
-                                       : judge(descriptor, path, what, answer == KERNEL_FREE);
+                                       : check_holder(descriptor, path, what, answer == KERNEL_FREE);
     close(descriptor);
     return status;
 }

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Seconds that an exit waits until messages are written. */
-static const double PATIENCE_AT_EXIT = 0.2;
+static const double EXIT_TIMEOUT = 0.2;
 enum { RING_BYTES = 1 << 16, PIECE_BYTES = 4096, STACK_BYTES = 1 << 18 };
 
 typedef struct {
@@ -225,7 +225,7 @@ void sys_output_prepare(void) {
 
 /* For libraries that print and end the process, as popt does when memory runs out. */
 static void wait_at_exit(void) {
-    (void)sys_messages_wait(PATIENCE_AT_EXIT);
+    (void)sys_messages_wait(EXIT_TIMEOUT);
 }
 
 void sys_messages_start(void) {

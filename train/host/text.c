@@ -13,15 +13,15 @@
 
 /* Seconds for which lines on stdout and stderr wait for each other, so that they are in order where both go
  * to one place. */
-static const double PATIENCE = 0.2;
+static const double ORDER_TIMEOUT = 0.2;
 
 void text_line(FILE *stream, const char *format, ...) {
     va_list args;
-    if (stream == stdout) (void)sys_messages_wait(PATIENCE);
+    if (stream == stdout) (void)sys_messages_wait(ORDER_TIMEOUT);
     va_start(args, format);
     p2p_print_line_v(stream, "", format, args);
     va_end(args);
-    if (stream == stdout) (void)sys_output_wait(PATIENCE);
+    if (stream == stdout) (void)sys_output_wait(ORDER_TIMEOUT);
 }
 
 void text_print_line(const char *label, const char *bytes, FILE *stream) {

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool sides_fit(uint64_t width, uint64_t height) {
-    return width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
-           width * height <= (uint64_t)IMAGE_MAX_MEGAPIXELS << 20;
+bool image_sides_fit(int64_t width, int64_t height) {
+    return width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE && width * height <= IMAGE_MAX_PIXELS;
 }
 
 p2p_status image_damaged(const char *name, const char *reason) {
@@ -61,8 +60,7 @@ size_t image_pixel_bytes(image_format format) {
 
 p2p_status image_create(image *result, int width, int height, image_format format) {
     *result = (image){0};
-    if (width < 1 || height < 1 || !sides_fit((uint64_t)width, (uint64_t)height) ||
-        !image_format_is_valid(format))
+    if (width < 1 || height < 1 || !image_sides_fit(width, height) || !image_format_is_valid(format))
         return p2p_fail(P2P_INVALID, "an image of %d x %d pixels of %d channels of %d bits can't be made",
                         width, height, format.channels, format.bits);
     void *pixels = malloc((size_t)width * (size_t)height * image_pixel_bytes(format));

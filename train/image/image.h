@@ -17,8 +17,12 @@
 enum {
     IMAGE_MAX_CHANNELS = 4,
     IMAGE_MAX_SIDE = 32768,
-    IMAGE_MAX_MEGAPIXELS = 256 /* of 2^20 pixels */
+    IMAGE_MAX_MEGAPIXELS = 256, /* of 2^20 pixels */
+    IMAGE_MAX_PIXELS = IMAGE_MAX_MEGAPIXELS << 20
 };
+
+/* Whether a picture has at most IMAGE_MAX_SIDE pixels on a side and IMAGE_MAX_PIXELS in all. */
+bool image_sides_fit(int64_t width, int64_t height);
 
 /* The format of a pixel. */
 typedef struct {

@@ -10,7 +10,7 @@ static struct {
     sys_monitor *monitor; /* NULL: no limit was set. Protects the fields below */
     uint64_t taken;
     uint64_t next_ticket, served; /* the ticket whose turn it is */
-} limits = {.max_pixels = (uint64_t)IMAGE_MAX_MEGAPIXELS << 20, .memory = UINT64_MAX};
+} limits = {.max_pixels = IMAGE_MAX_PIXELS, .memory = UINT64_MAX};
 
 p2p_status image_limits_set(const image_limits *wanted) {
     if (limits.monitor == NULL) P2P_TRY(sys_monitor_create(&limits.monitor));
@@ -62,5 +62,5 @@ p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
     return p2p_hint(P2P_INPUT,
                     "make it smaller, or leave it out with --on-bad-image skip; --max-pixels sets the "
                     "number of pixels, up to %d",
-                    IMAGE_MAX_MEGAPIXELS << 20);
+                    IMAGE_MAX_PIXELS);
 }

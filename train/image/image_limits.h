@@ -8,11 +8,11 @@
 #include "image.h"
 
 typedef struct {
-    uint64_t max_pixels; /* of a picture; at most IMAGE_MAX_MEGAPIXELS * 2^20 */
+    uint64_t max_pixels; /* of a picture; at most IMAGE_MAX_PIXELS */
     uint64_t memory;     /* bytes */
 } image_limits;
 
-/* Set both limits. Call it while no picture is being read. Until then pictures have IMAGE_MAX_MEGAPIXELS, and
+/* Set both limits. Call it while no picture is being read. Until then pictures have IMAGE_MAX_PIXELS, and
  * memory is not limited. */
 p2p_status image_limits_set(const image_limits *limits);
 

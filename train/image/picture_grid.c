@@ -42,7 +42,7 @@ static int cell_top(const picture_grid *grid, int row) {
 static bool fits(int columns, int side) {
     const int64_t cell = side + LINE + 64, width = (columns + 1) * cell,
                   height = (PICTURE_GRID_ROWS + 1) * cell;
-    return width <= IMAGE_MAX_SIDE && width * height <= (int64_t)IMAGE_MAX_MEGAPIXELS << 20;
+    return image_sides_fit(width, height);
 }
 
 int picture_grid_columns(int64_t pairs, int side) {

@@ -1,4 +1,4 @@
-/* The table of options, by subject. A row is all that an option needs: options.c derives parsing, --help,
+/* The table of options, by subject. A row is all that an option needs: options*.c derive parsing, --help,
  * config.json and the check on --resume from it. */
 #include "option_rows.h"
 
@@ -20,8 +20,7 @@ enum {
     MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
 #define MAX_COUNT      2147483647.0
-#define LONGEST_LINE   100000    /* pixels of a drawn line */
-#define MAX_PIXELS     268435456 /* of a picture: IMAGE_MAX_MEGAPIXELS */
+#define LONGEST_LINE   100000 /* pixels of a drawn line */
 #define TEXT(number)   #number
 #define TEXT_OF(macro) TEXT(macro)
 #define HEADING(text)                                                                                        \
@@ -70,7 +69,7 @@ const option_row option_rows[] = {
      "threads that load pictures ahead (default: half of the processors, at most 8; pairs: all); changes no result"},
     {"on-bad-image", 0, KIND_CHOICE, AT(on_bad_image), TRAIN | USE | PAIRS, KEPT, 0, 0, "stop", "stop|skip",
      "at an unusable pair or picture: stop with its name, or leave it out and report the number left out"},
-    {"max-pixels", 0, KIND_COUNT, AT(max_pixels), TRAIN | USE | PAIRS, NOT_KEPT, 1, MAX_PIXELS, TEXT_OF(MAX_PIXELS), "N",
+    {"max-pixels", 0, KIND_COUNT, AT(max_pixels), TRAIN | USE | PAIRS, NOT_KEPT, 1, SETTINGS_MAX_PIXELS, TEXT_OF(SETTINGS_MAX_PIXELS), "N",
      "the largest picture that is read, in pixels; larger ones are unusable"},
     {"memory", 0, KIND_BYTES, AT(memory), TRAIN | USE | PAIRS, NOT_KEPT, 1048576, 9e15, NULL, "SIZE",
      "memory for the pictures that are read at once, such as 500M or 4G (default: half of what is free); those that "

@@ -1,4 +1,4 @@
-/* The rows of the table of options. Private to option_rows.c, which has the table, and options.c, which reads
+/* The rows of the table of options. Private to option_rows.c, which has the table, and options*.c, which read
  * it. */
 #ifndef P2P_OPTION_ROWS_H
 #define P2P_OPTION_ROWS_H

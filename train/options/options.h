@@ -40,6 +40,7 @@ enum {
     SETTINGS_MAX_PAIRS = 100000, /* --count */
     SETTINGS_MAX_COUNTS = 8      /* numbers in a list */
 };
+#define SETTINGS_MAX_PIXELS 268435456 /* --max-pixels; in digits, because its text is the default */
 
 /* Whole numbers, in ascending order. */
 typedef struct {
@@ -98,6 +99,9 @@ json_t *settings_value_to_json(const settings *all, const char *option);
 /* Give an option, named without dashes, the value of this text, as if it were recorded: settings_given()
  * does not change. P2P_USAGE if it is not a value of the option. */
 p2p_status settings_set(settings *all, const char *option, const char *value);
+
+/* The name, without dashes, of option `number` of a command, from 0; NULL if it has fewer. */
+const char *settings_option_name(unsigned command, int number);
 
 /* Whether the option, named without dashes, was on the command line. */
 bool settings_given(const settings *all, const char *option);

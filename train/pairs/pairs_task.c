@@ -140,12 +140,11 @@ static p2p_status check_result(const settings *all, const pairs_operation *opera
     const image_header *first = &task->facts[0].header;
     const int64_t width = (is_fitted(all) ? all->size : first->width) * (two ? 2 : 1);
     const int64_t height = is_fitted(all) ? all->size : first->height;
-    if (width <= IMAGE_MAX_SIDE && width * height <= (int64_t)IMAGE_MAX_MEGAPIXELS << 20) return P2P_OK;
+    if (image_sides_fit(width, height)) return P2P_OK;
     p2p_fail(P2P_INPUT,
              "the picture made of %s would be %lld x %lld pixels; at most %d on a side and %d in all are "
              "accepted",
-             task->sources[0], (long long)width, (long long)height, IMAGE_MAX_SIDE,
-             IMAGE_MAX_MEGAPIXELS << 20);
+             task->sources[0], (long long)width, (long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
     return p2p_hint(P2P_INPUT, "--size N makes it smaller");
 }
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double PATIENCE = 20;  /* seconds for all connections */
-static const double STAGGER = 0.25; /* seconds between attempts at different addresses */
-static const double PAUSE = 0.01;   /* seconds between looks */
+static const double CONNECT_TIMEOUT = 20; /* seconds for all connections */
+static const double STAGGER = 0.25;       /* seconds between attempts at different addresses */
+static const double PAUSE = 0.01;         /* seconds between looks */
 static const char ANSWER = 'K';
 enum { MORE_CONNECTIONS = 64 }; /* that are not known yet, beside one per rank */
 
@@ -71,7 +71,7 @@ static p2p_status name_missing(const acceptor *a) {
     int missing = 1;
     while (a->sockets[missing] >= 0) missing++;
     p2p_fail(P2P_FAILED, "rank %d on %s has not connected to rank 0 on %s within %g s", missing,
-             a->options->hosts[missing], a->options->hosts[0], PATIENCE);
+             a->options->hosts[missing], a->options->hosts[0], CONNECT_TIMEOUT);
     return p2p_hint(P2P_FAILED, "a firewall between the machines has to let connections through over TCP");
 }
 
@@ -82,7 +82,7 @@ p2p_status heartbeat_accept(const heartbeat_options *options, const heartbeat_pl
                   .listener = listener,
                   .sockets = sockets,
                   .capacity = options->size + MORE_CONNECTIONS};
-    const double end = sys_clock() + PATIENCE;
+    const double end = sys_clock() + CONNECT_TIMEOUT;
     a.pending = malloc((size_t)a.capacity * sizeof *a.pending);
     if (!a.pending) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
     for (int i = 0; i < a.capacity; i++) a.pending[i].socket = -1;
@@ -128,7 +128,7 @@ static p2p_status no_answer(const heartbeat_options *options, const heartbeat_pl
     for (int i = 0; i < 4; i++)
         if (place->addresses[i].size > 0) sys_address_text(&place->addresses[i], texts[i]);
     p2p_fail(P2P_FAILED, "rank 0 on %s does not answer within %g s at %s%s%s%s%s%s%s", options->hosts[0],
-             PATIENCE, texts[0], texts[1][0] ? ", " : "", texts[1], texts[2][0] ? ", " : "", texts[2],
+             CONNECT_TIMEOUT, texts[0], texts[1][0] ? ", " : "", texts[1], texts[2][0] ? ", " : "", texts[2],
              texts[3][0] ? ", " : "", texts[3]);
     return p2p_hint(P2P_FAILED, "a firewall between the machines has to let connections through over TCP");
 }
@@ -136,7 +136,7 @@ static p2p_status no_answer(const heartbeat_options *options, const heartbeat_pl
 /* Attempts begin one after the other, and run beside each other. */
 static int find_answer(attempt attempts[SYS_ADDRESSES], const heartbeat_place *place, const hello *sent) {
     const double begin = sys_clock();
-    for (int begun = 0; sys_clock() < begin + PATIENCE; sys_sleep(PAUSE)) {
+    for (int begun = 0; sys_clock() < begin + CONNECT_TIMEOUT; sys_sleep(PAUSE)) {
         const bool due = sys_clock() >= begin + begun * STAGGER;
         if (due && begun < SYS_ADDRESSES && place->addresses[begun].size > 0) {
             attempts[begun].socket = sys_connect(&place->addresses[begun]);

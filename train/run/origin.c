@@ -95,7 +95,7 @@ p2p_status origin_from_json(const json_t *object, training_origin *origin, const
 
 /* Report a difference, whose sentence is the message of p2p_fail, if it is allowed; else return it as a
  * failure. */
-static p2p_status judge(p2p_status code, bool allowed, const char *option, const char *remedy) {
+static p2p_status report_difference(p2p_status code, bool allowed, const char *option, const char *remedy) {
     if (!allowed)
         return p2p_hint(code, "%s; --%s continues all the same, with other bits than without the change",
                         remedy, option);
@@ -115,8 +115,8 @@ p2p_status origin_check_version(const training_origin *kept, const settings *all
     if (strcmp(kept->version, P2P_VERSION) == 0) return P2P_OK;
     p2p_fail(P2P_USAGE, "%s was written by p2p %s, but this is p2p %s: its results may differ", file,
              kept->version, P2P_VERSION);
-    return judge(P2P_USAGE, all->allow_other_version, "allow-other-version",
-                 "continue with the version of before");
+    return report_difference(P2P_USAGE, all->allow_other_version, "allow-other-version",
+                             "continue with the version of before");
 }
 
 /* Whether the contents are equal, as far as both are known. */
@@ -164,7 +164,7 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
     if (!same_contents(&kept->training, &now->training)) {
         p2p_fail(P2P_INPUT, "--data %s: the contents of the training pairs have changed since %s was written",
                  all->data, file);
-        P2P_TRY(judge(P2P_INPUT, all->allow_other_data, "allow-other-data", restore));
+        P2P_TRY(report_difference(P2P_INPUT, all->allow_other_data, "allow-other-data", restore));
     }
     const dataset_identity *before = &kept->validation, *found = &now->validation;
     if (before->pairs != found->pairs || before->names != found->names || !same_contents(before, found)) {
@@ -173,7 +173,7 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
             "--data %s: the validation pairs, by which the best epoch is chosen, have changed since %s was "
             "written (%" PRId64 " then, %" PRId64 " now)",
             all->data, file, before->pairs, found->pairs);
-        P2P_TRY(judge(P2P_INPUT, all->allow_other_data, "allow-other-data", restore));
+        P2P_TRY(report_difference(P2P_INPUT, all->allow_other_data, "allow-other-data", restore));
     }
     report_unverified(kept, all);
     return P2P_OK;
@@ -214,8 +214,8 @@ p2p_status origin_check_device(const training_origin *kept, const training_origi
         return P2P_OK;
     p2p_fail(P2P_USAGE, "%s was trained on the device '%s' (driver %s), but this is '%s' (driver %s)", file,
              kept->device, kept->driver, now->device, now->driver);
-    return judge(P2P_USAGE, all->allow_other_device, "allow-other-device",
-                 "select the device with --device; p2p devices lists all");
+    return report_difference(P2P_USAGE, all->allow_other_device, "allow-other-device",
+                             "select the device with --device; p2p devices lists all");
 }
 
 /* ---- Devices ------------------------------------------------------------------------------------------ */

@@ -17,23 +17,23 @@ typedef struct progress progress;
  * out; all functions ignore a NULL progress. */
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps);
 /* `seconds_left` until the end of the training. */
-void progress_step(progress *shown, const step_record *record, double seconds_left);
+void progress_step(progress *p, const step_record *record, double seconds_left);
 /* `done` pictures are finished since progress_create. */
-void progress_pictures(progress *shown, int64_t done);
+void progress_pictures(progress *p, int64_t done);
 /* The same for bytes that are read: `total_steps` is their number. */
-void progress_bytes(progress *shown, int64_t done);
+void progress_bytes(progress *p, int64_t done);
 /* Erase the live line before other output to the terminal. */
-void progress_hide(progress *shown);
+void progress_hide(progress *p);
 
 typedef enum { PROGRESS_PLAIN, PROGRESS_GOOD, PROGRESS_WARNING } progress_look;
 
 /* Print a line that is not redrawn. */
-void progress_line(progress *shown, const char *format, ...) P2P_PRINTF(2, 3);
+void progress_line(progress *p, const char *format, ...) P2P_PRINTF(2, 3);
 /* The same in a colour. */
-void progress_line_in(progress *shown, progress_look look, const char *format, ...) P2P_PRINTF(3, 4);
+void progress_line_in(progress *p, progress_look look, const char *format, ...) P2P_PRINTF(3, 4);
 /* Print the results of an epoch, as many as fit into PROGRESS_COLUMNS. */
 enum { PROGRESS_COLUMNS = 80 };
-void progress_epoch(progress *shown, const epoch_record *record);
-void progress_destroy(progress *shown);
+void progress_epoch(progress *p, const epoch_record *record);
+void progress_destroy(progress *p);
 
 #endif

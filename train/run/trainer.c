@@ -8,27 +8,20 @@
 
 #include "host/sys.h"
 #include "host/text.h"
-#include "image/picture_grid.h"
 #include "time_left.h"
+#include "trainer_epoch.h"
 #include "trainer_folder.h"
+#include "trainer_rate.h"
+#include "trainer_replicas.h"
 #include "trainer_report.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
 #include "trainer_tensorboard.h"
-#include "use/run_files.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
-/* Bytes per second at which a checkpoint is expected to be written until one was (train/NOTES.md). */
-static const double CHECKPOINT_RATE = 300e6;
-static const double SHORTEST_STEP = 1e-9; /* seconds */
 enum { STEPS_BEFORE_ESTIMATE = 10 };
-/* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
-static const double RATE_WEIGHT = 0.1;
 
 /* A step that has been enqueued and whose losses have not been read. */
 typedef struct {
@@ -40,39 +33,25 @@ typedef struct {
 
 typedef struct {
     trainer *t;
-    loader *loading;          /* NULL: none */
+    loader *loader;           /* NULL: none */
     step_in_flight in_flight; /* its batch is held */
     training_position *at;
-    double last_collected, last_checkpoint; /* clock readings */
-    double seconds_per_image;               /* running mean */
-    double waited;                          /* seconds of waiting for data since last_collected */
-    double wait_per_image;                  /* running mean of seconds */
-    double reduced;                         /* seconds of waiting for reductions until last_collected */
-    double reduction_per_image;             /* running mean of seconds */
-    int64_t measured;                       /* steps in both means */
-    int64_t intervals;                      /* of them since the last pause between steps */
-    bool followed;                          /* a step was enqueued since last_collected */
-    bool save_due, picture_due, stops;      /* of several ranks: what they have agreed on */
-    double last_picture;                    /* clock reading when the last grid of pictures was begun */
-    epoch_record epoch;                     /* of the epoch that ends */
-    double validated;                       /* seconds of the last validation */
-    mean_duration epoch_ends, saves;        /* seconds of an epoch's end, and of a checkpoint */
-    bool announced;                         /* the duration of the training was printed */
-    int won;                                /* successive epochs in which the discriminator won */
-    bool bad_pair;                          /* a pair's file has ended the training */
-    int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
-    char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
+    double last_checkpoint;            /* clock reading */
+    bool save_due, picture_due, stops; /* of several ranks: what they have agreed on */
+    bool announced;                    /* the duration of the training was printed */
+    training_rate rate;
+    trainer_epoch epoch;
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
     bool can_save;
 } training_loop;
 
 static bool time_is_due(const training_loop *loop) {
-    return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
+    return sys_clock() - loop->last_checkpoint >= TRAINER_CHECKPOINT_SECONDS;
 }
 
 /* Whether a checkpoint within an epoch has a grid of pictures. Each that is written by time has one. */
 static bool picture_is_due(const training_loop *loop) {
-    return sys_clock() - loop->last_picture >= SECONDS_BETWEEN_CHECKPOINTS;
+    return sys_clock() - loop->epoch.last_picture >= TRAINER_CHECKPOINT_SECONDS;
 }
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -102,116 +81,53 @@ static p2p_status check_finite(const step_record *record) {
                     record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
-/* The share of time in which devices stood still for reductions. `weight`: of this step in the mean. */
-static void measure_reductions(training_loop *loop, double weight, step_record *record) {
-    double reduced;
-    record->reduces = loop->t->replicas > 1 && p2p_session_waited(loop->t->session, &reduced);
-    if (!record->reduces) return;
-    const double seconds = (reduced - loop->reduced) / record->images;
-    loop->reduction_per_image += weight * (seconds - loop->reduction_per_image);
-    loop->reduced = reduced;
-    record->reduction_wait = fmin(1, loop->reduction_per_image / loop->seconds_per_image);
-}
-
-/* Update the running means. A single interval does not measure a step, because two are in flight. The second
- * step overwrites the first, during which drivers compile. */
-static void update_rate(training_loop *loop, double now, step_record *record) {
-    const int images = record->images;
-    /* A coarse clock may not have advanced. */
-    double seconds = fmax(now - loop->last_collected, SHORTEST_STEP) / images;
-    double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
-    loop->measured++;
-    loop->intervals++;
-    loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
-    loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
-    measure_reductions(loop, weight, record);
-}
-
-/* Before a pause, no step follows the last one, and devices that compute while a step is enqueued have
- * finished it already: its interval counts only if there is no other. */
-static void measure_rate(training_loop *loop, step_record *record) {
-    const double now = sys_clock();
-    if (loop->followed || loop->intervals == 0)
-        update_rate(loop, now, record);
-    else
-        measure_reductions(loop, 0, record);
-    loop->last_collected = now;
-    loop->followed = false;
-    loop->waited = 0;
-    record->images_per_s = 1 / loop->seconds_per_image;
-    record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
-}
-
 /* What the ranks exchange after each step. */
 typedef struct {
     loss_values losses;
     int64_t stop; /* the signal that has requested it; 0: none */
     int64_t save; /* whether a checkpoint is due */
     int64_t picture;
-} step_news;
+} step_info;
 
-static void take_news(training_loop *loop, const step_news *news, int count, loss_values *losses) {
+static void merge_step_info(training_loop *loop, const step_info *all, int count, loss_values *losses) {
     *losses = (loss_values){0};
     for (int i = 0; i < count; i++) {
-        losses->d_real += news[i].losses.d_real;
-        losses->d_fake += news[i].losses.d_fake;
-        losses->g_gan += news[i].losses.g_gan;
-        losses->g_l1 += news[i].losses.g_l1;
-        if (news[i].stop == 0) continue;
-        sys_stop_adopt((int)news[i].stop);
+        losses->d_real += all[i].losses.d_real;
+        losses->d_fake += all[i].losses.d_fake;
+        losses->g_gan += all[i].losses.g_gan;
+        losses->g_l1 += all[i].losses.g_l1;
+        if (all[i].stop == 0) continue;
+        sys_stop_adopt((int)all[i].stop);
         loop->stops = true;
     }
-    loop->save_due = news[0].save != 0;
-    loop->picture_due = news[0].picture != 0;
+    loop->save_due = all[0].save != 0;
+    loop->picture_due = all[0].picture != 0;
 }
 
 /* Add the losses of all ranks, in their order. A signal to one of them stops all, after the same step, and
  * rank 0's clock decides when a checkpoint and a picture are due. */
-static p2p_status exchange_news(training_loop *loop, loss_values *losses) {
+static p2p_status exchange_step_info(training_loop *loop, loss_values *losses) {
     const trainer *t = loop->t;
     const int count = ranks_size(t->ranks);
-    const step_news mine = {.losses = *losses,
+    const step_info mine = {.losses = *losses,
                             .stop = sys_stop_signal(),
                             .save = time_is_due(loop),
                             .picture = picture_is_due(loop)};
     if (!t->ranks) return P2P_OK;
-    step_news *all = calloc((size_t)count, sizeof *all);
+    step_info *all = calloc((size_t)count, sizeof *all);
     if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the losses of %d ranks", count);
     const p2p_status status = ranks_gather(t->ranks, &mine, sizeof mine, all);
-    if (status == P2P_OK) take_news(loop, all, count, losses);
+    if (status == P2P_OK) merge_step_info(loop, all, count, losses);
     free(all);
     return status;
-}
-
-/* A checkpoint has parameters and moments; the models beside it have the parameters again. */
-static double checkpoint_seconds(const training_loop *loop) {
-    p2p_session_memory memory;
-    if (loop->saves.measured > 0) return loop->saves.seconds;
-    p2p_session_memory_use(loop->t->session, &memory);
-    return (double)(2 * memory.parameters + memory.moments) / CHECKPOINT_RATE;
-}
-
-/* A validation that was not measured yet takes a third of the time of training steps on as many pictures. */
-static double seconds_left(const training_loop *loop, const step_record *record) {
-    const trainer *t = loop->t;
-    const int64_t validated = t->validation ? dataset_count(t->validation) : PICTURE_GRID_MAX_COLUMNS;
-    const double expected = (double)validated * loop->seconds_per_image / 3;
-    const remaining_work left = {.steps = t->total_steps - record->step,
-                                 .epochs = (t->total_steps - record->step + t->batches - 1) / t->batches,
-                                 .step_seconds = loop->seconds_per_image * (double)t->global_batch,
-                                 .epoch_seconds =
-                                     loop->epoch_ends.measured > 0 ? loop->epoch_ends.seconds : expected,
-                                 .checkpoint_seconds = checkpoint_seconds(loop),
-                                 .steps_per_checkpoint = t->all->checkpoint_every,
-                                 .seconds_per_checkpoint = SECONDS_BETWEEN_CHECKPOINTS};
-    return time_left(&left);
 }
 
 /* Draw the live line. After the first steps, print once how long the training will take. */
 static void show_step(training_loop *loop, const step_record *record) {
     char text[TIME_LEFT_BYTES];
-    const double left = seconds_left(loop, record);
-    if (!loop->announced && loop->measured == STEPS_BEFORE_ESTIMATE && record->step < loop->t->total_steps) {
+    const double left = trainer_seconds_left(loop->t, &loop->rate, record->step);
+    if (!loop->announced && loop->rate.measured == STEPS_BEFORE_ESTIMATE &&
+        record->step < loop->t->total_steps) {
         time_left_text(left, text);
         progress_line(loop->t->progress, "expected to take about %s, with validation and checkpoints", text);
         loop->announced = true;
@@ -230,9 +146,9 @@ static p2p_status collect(training_loop *loop) {
                           .images = flight.images,
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
-    P2P_TRY(exchange_news(loop, &record.losses));
-    if (loop->loading) loader_release(loop->loading); /* the device has read the step's batch */
-    measure_rate(loop, &record);
+    P2P_TRY(exchange_step_info(loop, &record.losses));
+    if (loop->loader) loader_release(loop->loader); /* the device has read the step's batch */
+    trainer_measure_rate(loop->t, &loop->rate, &record);
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     if (trainer_writes(loop->t)) P2P_TRY(metrics_step(loop->t->metrics, &record));
@@ -243,8 +159,7 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
-/* Enqueue a step on a batch, of which the devices read their shares where the loader put them. The sample
- * keys of dropout are the pairs' indices in the data set. */
+/* The device reads its share of the batch where the loader put it. */
 static p2p_status give_share(const trainer *t, int replica, const loader_batch *batch, p2p_plan *plan) {
     const int number = t->first_replica + replica;
     const size_t count = (size_t)batch->loaded;
@@ -256,6 +171,7 @@ static p2p_status give_share(const trainer *t, int replica, const loader_batch *
     return p2p_plan_input_from(plan, replica, "target", target + first * (batch->target_bytes / count));
 }
 
+/* Enqueue a step on a batch. The sample keys of dropout are the pairs' indices in the data set. */
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
@@ -274,7 +190,7 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     loop->can_save = false;
     const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
     P2P_TRY(enqueue(loop, batch, plan, learning_rate));
-    loop->followed = true;
+    loop->rate.followed = true;
     P2P_TRY(collect(loop));
     loop->at->step++;
     loop->at->batch++;
@@ -289,155 +205,6 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 
 /* ---- Between steps ------------------------------------------------------------------------------------ */
 
-/* Write the grid of pictures of the last validation, which may take minutes, in which the folder may be
- * renamed. */
-static p2p_status write_grid(training_loop *loop, const char *name) {
-    trainer *t = loop->t;
-    char *path;
-    bool moved;
-    P2P_TRY(trainer_follow_folder(t, &moved));
-    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
-    p2p_status status = validation_save_grid(t->validator, path, t->run[0] ? t->run : NULL);
-    if (status == P2P_OK) trainer_tensorboard_picture(t, path, loop->at->step);
-    free(path);
-    return status;
-}
-
-/* "validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
-static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
-    snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
-             validation->l1, validation_baseline_l1(t->validator), validation->psnr, validation->ssim);
-}
-
-static loss_values epoch_mean(const training_position *at) {
-    double images = (double)at->images;
-    return (loss_values){.d_real = at->sums.d_real / images,
-                         .d_fake = at->sums.d_fake / images,
-                         .g_gan = at->sums.g_gan / images,
-                         .g_l1 = at->sums.g_l1 / images};
-}
-
-/* Whether the discriminator recognised nearly every picture. Surely rejected pictures have a loss of 1 in the
- * least squares GAN; that of the other has no limit. */
-static bool discriminator_wins(const trainer *t, const loss_values *mean) {
-    const double sure = 0.05, rejected = strcmp(t->all->gan_mode, "lsgan") == 0 ? 0.8 : 2;
-    return mean->d_real < sure && mean->d_fake < sure && mean->g_gan > rejected;
-}
-
-/* Print once that the discriminator has won: it did so for three epochs in a row. */
-static void show_victory(training_loop *loop, const loss_values *mean) {
-    loop->won = discriminator_wins(loop->t, mean) ? loop->won + 1 : 0;
-    if (loop->won != 3) return;
-    progress_line_in(loop->t->progress, PROGRESS_WARNING,
-                     "D has won: it distinguishes nearly all generated pictures from targets, so G");
-    progress_line_in(loop->t->progress, PROGRESS_WARNING,
-                     "learns mostly from L1. Judge by the pictures; report.html has more on this");
-}
-
-static p2p_status validate(training_loop *loop, const char *title, quality *mean) {
-    const trainer *t = loop->t;
-    const p2p_status status = validation_run(t->validator, &t->evaluator, title, mean);
-    loop->bad_pair = status == P2P_INPUT;
-    return status;
-}
-
-/* Validate the epoch whose steps have been made, and fill its record. All ranks do, to the same numbers. */
-static p2p_status measure_epoch(training_loop *loop) {
-    const trainer *t = loop->t;
-    const training_position *at = loop->at;
-    char title[PICTURE_GRID_TITLE_BYTES];
-    const double begun = sys_clock();
-    epoch_record *record = &loop->epoch;
-    *record = (epoch_record){.step = at->step,
-                             .epoch = at->epoch + 1,
-                             .mean = epoch_mean(at),
-                             .validated = t->validation != NULL,
-                             .baseline_l1 = validation_baseline_l1(t->validator)};
-    snprintf(title, sizeof title, "epoch %" PRId64, record->epoch);
-    P2P_TRY(validate(loop, title, &record->validation));
-    loop->validated = sys_clock() - begun;
-    record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
-    return P2P_OK;
-}
-
-/* Count those of all ranks in rank 0, which reports them. */
-static p2p_status gather_replaced(training_loop *loop) {
-    double replaced = (double)loop->replaced;
-    P2P_TRY(ranks_add(loop->t->ranks, &replaced, 1));
-    if (loop->replaced == 0) snprintf(loop->reason, sizeof loop->reason, "one of another rank");
-    loop->replaced = trainer_writes(loop->t) ? (int64_t)replaced : 0;
-    return P2P_OK;
-}
-
-static void report_left_out(const training_loop *loop) {
-    const char *reason;
-    const int64_t left_out = validation_left_out(loop->t->validator, &reason);
-    if (left_out > 0)
-        progress_line(loop->t->progress, "val: %" PRId64 " left out as unusable; the first: %s", left_out,
-                      reason);
-}
-
-/* Report the replaced pairs of the epoch, and reset their number. */
-static void report_replaced(training_loop *loop) {
-    if (loop->replaced > 0)
-        progress_line(loop->t->progress,
-                      "%" PRId64 " pairs were unusable and have been replaced by others; the first: %s",
-                      loop->replaced, loop->reason);
-    loop->replaced = 0;
-}
-
-static p2p_status write_epoch(training_loop *loop) {
-    trainer *t = loop->t;
-    const epoch_record *record = &loop->epoch;
-    char name[RUN_EPOCH_NAME_BYTES];
-    run_epoch_sample_name(name, record->epoch);
-    P2P_TRY(write_grid(loop, name));
-    P2P_TRY(trainer_remove_step_samples(t, 0));
-    P2P_TRY(trainer_save_epoch(t, record->epoch));
-    P2P_TRY(trainer_remove_old_samples(t));
-    if (record->best) P2P_TRY(trainer_save_best(t, record));
-    P2P_TRY(metrics_epoch(t->metrics, record));
-    trainer_tensorboard_epoch(t, record);
-    progress_epoch(t->progress, record);
-    report_left_out(loop);
-    show_victory(loop, &record->mean);
-    report_replaced(loop);
-    return P2P_OK;
-}
-
-/* Save and record the epoch that was measured. The position advances last, so that after a failure the epoch
- * is still to be ended. */
-static p2p_status end_epoch(training_loop *loop) {
-    trainer *t = loop->t;
-    training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
-    const epoch_record *record = &loop->epoch;
-    if (trainer_writes(t)) P2P_TRY(write_epoch(loop));
-    next.best_epoch = record->best ? record->epoch : at->best_epoch;
-    next.best_l1 = record->best ? record->validation.l1 : at->best_l1;
-    *at = next;
-    t->epoch_batches = t->batches;
-    loop->last_picture = sys_clock();
-    trainer_report(t, REPORT_SOON);
-    return P2P_OK;
-}
-
-/* The name and the title of the grid of pictures after the last step. */
-static void name_step(const training_loop *loop, char name[RUN_EPOCH_NAME_BYTES],
-                      char title[PICTURE_GRID_TITLE_BYTES]) {
-    run_step_sample_name(name, loop->at->step);
-    snprintf(title, PICTURE_GRID_TITLE_BYTES, "step %" PRId64, loop->at->step);
-}
-
-static p2p_status draw_step(training_loop *loop) {
-    const trainer *t = loop->t;
-    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES];
-    name_step(loop, name, title);
-    const p2p_status status = validation_draw(t->validator, &t->evaluator, title);
-    loop->bad_pair = status == P2P_INPUT;
-    P2P_TRY(status);
-    return trainer_writes(t) ? write_grid(loop, name) : P2P_OK;
-}
-
 /* At a checkpoint within an epoch, which may last for hours: the pictures, and the page. The end of an epoch
  * and that of the training have pictures of their own. */
 static p2p_status show_checkpoint(training_loop *loop) {
@@ -445,8 +212,8 @@ static p2p_status show_checkpoint(training_loop *loop) {
     const double now = sys_clock();
     const bool within = loop->at->batch > 0 && loop->at->step < t->total_steps;
     const bool draws = within && (t->ranks ? loop->picture_due : picture_is_due(loop));
-    if (draws) P2P_TRY(draw_step(loop));
-    if (draws) loop->last_picture = now;
+    if (draws) P2P_TRY(trainer_draw_step(loop->t, &loop->epoch));
+    if (draws) loop->epoch.last_picture = now;
     trainer_report(loop->t, draws ? REPORT_NOW : REPORT_SOON);
     return P2P_OK;
 }
@@ -459,7 +226,7 @@ static p2p_status save(training_loop *loop) {
     loop->save_due = false;
     P2P_TRY(show_checkpoint(loop));
     loop->last_checkpoint = sys_clock();
-    mean_duration_add(&loop->saves, loop->last_checkpoint - begun);
+    mean_duration_add(&loop->rate.saves, loop->last_checkpoint - begun);
     return P2P_OK;
 }
 
@@ -469,75 +236,10 @@ static bool save_is_due(const training_loop *loop) {
     return loop->t->ranks ? loop->save_due : time_is_due(loop);
 }
 
-/* Validate at the end of a training that ends within an epoch. */
-static p2p_status show_end(training_loop *loop) {
-    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES], validation[128];
-    quality measured;
-    name_step(loop, name, title);
-    P2P_TRY(validate(loop, title, &measured));
-    if (trainer_writes(loop->t)) P2P_TRY(write_grid(loop, name));
-    if (trainer_writes(loop->t)) P2P_TRY(trainer_remove_step_samples(loop->t, loop->at->step));
-    if (!loop->t->validation) return P2P_OK;
-    describe_validation(loop->t, &measured, validation, sizeof validation);
-    progress_line(loop->t->progress, "%s", validation);
-    report_left_out(loop);
-    return P2P_OK;
-}
-
 static bool check_is_due(const training_loop *loop) {
     const trainer *t = loop->t;
     const int64_t every = t->all->check_replicas;
     return every > 0 && t->replicas > 1 && loop->at->step % every == 0;
-}
-
-enum { REPLICA_BYTES = 192 };
-
-/* "cuda:1 of rank 2 on host (number 10 of 32 devices)" */
-static void name_replica(const trainer *t, int replica, char text[REPLICA_BYTES]) {
-    const int rank = replica / t->devices.count, device = replica % t->devices.count;
-    const bool is_own = rank == ranks_number(t->ranks);
-    char where[128] = "";
-    if (t->ranks) snprintf(where, sizeof where, " of rank %d on %s", rank, ranks_host(t->ranks, rank));
-    snprintf(text, REPLICA_BYTES, "%s%s (number %d of %d devices)",
-             is_own ? p2p_device_address(t->devices.list[device]) : "a device", where, replica + 1,
-             t->replicas);
-}
-
-static p2p_status blame(const training_loop *loop, int replica) {
-    const trainer *t = loop->t;
-    char named[REPLICA_BYTES];
-    name_replica(t, replica, named);
-    p2p_fail(P2P_FAILED, "after step %" PRId64 " the weights on %s are no longer those of the others",
-             loop->at->step, named);
-    if (replica / t->devices.count != ranks_number(t->ranks)) return P2P_FAILED;
-    const char *address = p2p_device_address(t->devices.list[replica % t->devices.count]);
-    return p2p_hint(P2P_FAILED,
-                    "%s, its memory or its link is faulty: p2p doctor --device %s; train without it", address,
-                    address);
-}
-
-/* Of two devices, or of two and two, either may be the faulty one. */
-static p2p_status blame_neither(const training_loop *loop, const p2p_difference *found) {
-    char one[REPLICA_BYTES], other[REPLICA_BYTES];
-    const bool in_order = found->like < found->replica;
-    name_replica(loop->t, in_order ? found->like : found->replica, one);
-    name_replica(loop->t, in_order ? found->replica : found->like, other);
-    p2p_fail(P2P_FAILED,
-             "after step %" PRId64
-             " the weights on %s and on %s differ, and no majority shows which are right",
-             loop->at->step, one, other);
-    return p2p_hint(P2P_FAILED, "one of these devices, its memory or its link is faulty: check both with p2p "
-                                "doctor --device ADDRESS");
-}
-
-/* Compare the weights of all devices, which every step changes alike. */
-static p2p_status check_replicas(training_loop *loop) {
-    p2p_difference found;
-    loop->can_save = false;
-    P2P_TRY(p2p_session_compare(loop->t->session, &found));
-    loop->can_save = found.replica < 0;
-    if (found.replica < 0) return P2P_OK;
-    return found.outvoted ? blame(loop, found.replica) : blame_neither(loop, &found);
 }
 
 /* What is due after a step. It may be repeated after a failure to write. */
@@ -545,15 +247,15 @@ static p2p_status end_and_save(training_loop *loop, bool saves) {
     bool moved;
     const double begun = sys_clock();
     if (loop->at->batch == loop->t->epoch_batches) {
-        P2P_TRY(end_epoch(loop));
-        mean_duration_add(&loop->epoch_ends, loop->validated + sys_clock() - begun);
+        P2P_TRY(trainer_end_epoch(loop->t, &loop->epoch));
+        mean_duration_add(&loop->rate.epoch_ends, loop->epoch.validated + sys_clock() - begun);
     }
     if (!saves) return P2P_OK;
     if (trainer_writes(loop->t)) P2P_TRY(trainer_follow_folder(loop->t, &moved));
     return save(loop);
 }
 
-/* The same. A failure is that of the folder if it was removed, or another is in its place. */
+/* Like end_and_save; if the folder was removed or replaced, returns that failure instead. */
 static p2p_status end_and_save_in_folder(training_loop *loop, bool saves) {
     const p2p_status status = end_and_save(loop, saves);
     bool moved;
@@ -575,15 +277,13 @@ static p2p_status after_step(training_loop *loop) {
     const bool checks = check_is_due(loop);
     if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
-    if (checks) P2P_TRY(check_replicas(loop));
-    if (epoch_ends) P2P_TRY(measure_epoch(loop));
-    if (epoch_ends) P2P_TRY(gather_replaced(loop));
+    if (checks) P2P_TRY(trainer_check_replicas(t, &loop->can_save));
+    if (epoch_ends) P2P_TRY(trainer_measure_epoch(t, &loop->epoch));
+    if (epoch_ends) P2P_TRY(trainer_gather_replaced(t, &loop->epoch));
     P2P_TRY(p2p_session_gather(loop->t->session));
     P2P_TRY(end_and_save_in_folder(loop, saves));
-    if (last && !epoch_ends) P2P_TRY(show_end(loop));
-    loop->last_collected = sys_clock();
-    loop->intervals = 0;
-    loop->followed = false;
+    if (last && !epoch_ends) P2P_TRY(trainer_show_end(loop->t, &loop->epoch));
+    trainer_pause_rate(&loop->rate);
     return P2P_OK;
 }
 
@@ -596,14 +296,14 @@ static bool is_done(const training_loop *loop) {
 /* If the batch of one rank can't be loaded, none begins the step. */
 static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    p2p_status status = loader_next(loop->loading, batch);
-    loop->waited += sys_clock() - begun;
+    p2p_status status = loader_next(loop->loader, batch);
+    loop->rate.waited += sys_clock() - begun;
     status = ranks_agree(loop->t->ranks, status);
-    loop->bad_pair = status == P2P_INPUT;
+    loop->epoch.bad_pair = status == P2P_INPUT;
     P2P_TRY(status);
-    if ((*batch)->replaced > 0 && loop->replaced == 0)
-        snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
-    loop->replaced += (*batch)->replaced;
+    if ((*batch)->replaced > 0 && loop->epoch.replaced == 0)
+        snprintf(loop->epoch.reason, sizeof loop->epoch.reason, "%s", (*batch)->reason);
+    loop->epoch.replaced += (*batch)->replaced;
     return P2P_OK;
 }
 
@@ -621,8 +321,8 @@ static p2p_status train_all(training_loop *loop) {
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
     }
-    P2P_TRY(gather_replaced(loop));
-    report_replaced(loop);
+    P2P_TRY(trainer_gather_replaced(loop->t, &loop->epoch));
+    trainer_report_replaced(loop->t, &loop->epoch);
     return P2P_OK;
 }
 
@@ -650,29 +350,11 @@ static p2p_status load_and_train(training_loop *loop) {
                               .first = loop->at->images,
                               .epoch_end = INT64_MAX,
                               .memory = {allocate_batch, free_batch, t->session}};
-    P2P_TRY(loader_create(&loop->loading, &options));
+    P2P_TRY(loader_create(&loop->loader, &options));
     p2p_status status = train_all(loop);
-    loader_destroy(loop->loading); /* waits until the step in flight has read its batch */
-    loop->loading = NULL;
+    loader_destroy(loop->loader); /* waits until the step in flight has read its batch */
+    loop->loader = NULL;
     return status;
-}
-
-static p2p_status find_end(const training_loop *loop, bool *there) {
-    char name[RUN_EPOCH_NAME_BYTES], *path;
-    run_step_sample_name(name, loop->at->step);
-    P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    const p2p_status status = sys_path_exists(path, there);
-    free(path);
-    return status;
-}
-
-/* The picture at the end of a training that ends within an epoch is written after the last checkpoint. */
-static p2p_status restore_end(training_loop *loop) {
-    bool there = false;
-    if (trainer_writes(loop->t)) P2P_TRY(find_end(loop, &there));
-    P2P_TRY(ranks_share(loop->t->ranks, &there, sizeof there));
-    if (!there) return show_end(loop);
-    return trainer_writes(loop->t) ? trainer_remove_step_samples(loop->t, loop->at->step) : P2P_OK;
 }
 
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
@@ -681,7 +363,7 @@ static p2p_status run_loop(training_loop *loop) {
     if (loop->at->batch == loop->t->epoch_batches)
         P2P_TRY(after_step(loop));
     else if (is_done(loop) && loop->at->batch > 0)
-        return restore_end(loop);
+        return trainer_restore_end(loop->t, &loop->epoch);
     return is_done(loop) ? P2P_OK : load_and_train(loop);
 }
 
@@ -693,16 +375,16 @@ static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_status collected = loop->can_save && together ? collect(loop) : P2P_FAILED;
     if (collected == P2P_OK) collected = p2p_session_gather(loop->t->session);
     if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
-    return trainer_rescue(loop->t, &failure, collected == P2P_OK, loop->bad_pair);
+    return trainer_rescue(loop->t, &failure, collected == P2P_OK, loop->epoch.bad_pair);
 }
 
 static p2p_status train(trainer *t) {
     const double now = sys_clock();
     training_loop loop = {.t = t,
                           .at = &t->at,
-                          .last_collected = now,
+                          .rate = {.last_collected = now},
                           .last_checkpoint = now,
-                          .last_picture = now,
+                          .epoch = {.last_picture = now},
                           .can_save = true};
     sys_stop_listen("step");
     const p2p_status status = run_loop(&loop);
@@ -723,14 +405,14 @@ static p2p_status finish(trainer *t) {
     return P2P_OK;
 }
 
-p2p_status trainer_run(settings *all, ranks *together) {
+p2p_status trainer_run(settings *all, ranks *r) {
     trainer t;
-    p2p_status status = trainer_open(&t, all, together);
+    p2p_status status = trainer_open(&t, all, r);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    if (together && status != P2P_OK && status != P2P_STOPPED) {
+    if (r && status != P2P_OK && status != P2P_STOPPED) {
         trainer_leave(&t);
         return p2p_failure_give(&failure);
     }

@@ -12,6 +12,6 @@
 /* Train according to the settings, from the start or, with --resume, from the newest checkpoint. Prints the
  * path of the generator on stdout. All ranks call it (NULL: one); after a failure but P2P_STOPPED they must
  * end (ranks_fail): what others may still use is not released. */
-p2p_status trainer_run(settings *all, ranks *together);
+p2p_status trainer_run(settings *all, ranks *r);
 
 #endif

@@ -34,7 +34,7 @@ static p2p_status best_epoch_of(const trainer *t, const char *path, int64_t *epo
 }
 
 /* Remove a file if it exists. */
-static p2p_status drop(const char *path, int *removed) {
+static p2p_status remove_counted(const char *path, int *removed) {
     bool exists;
     P2P_TRY(sys_path_exists(path, &exists));
     if (!exists) return P2P_OK;
@@ -53,11 +53,11 @@ static p2p_status restore_best_file(const trainer *t, const char *path, const ch
     P2P_TRY(best_epoch_of(t, kept, &kept_epoch, &kept_damaged));
     if (wanted > 0 && kept_epoch == wanted) return sys_file_rename(kept, path);
     *lacks = wanted > 0;
-    return damaged ? trainer_set_aside(path) : drop(path, removed);
+    return damaged ? trainer_set_aside(path) : remove_counted(path, removed);
 }
 
 /* Empty OUT/checkpoints/best. */
-static p2p_status forget_kept_best(const trainer *t) {
+static p2p_status clear_kept_best(const trainer *t) {
     int uncounted = 0;
     bool exists;
     P2P_TRY(sys_path_is_folder(t->paths.kept_best, &exists));
@@ -65,7 +65,7 @@ static p2p_status forget_kept_best(const trainer *t) {
     for (int i = 0; i < BEST_NAMES; i++) {
         char *kept;
         P2P_TRY(sys_path_join(&kept, t->paths.kept_best, best_names[i]));
-        p2p_status status = drop(kept, &uncounted);
+        p2p_status status = remove_counted(kept, &uncounted);
         free(kept);
         P2P_TRY(status);
     }
@@ -84,7 +84,7 @@ p2p_status trainer_restore_best(trainer *t, int *removed) {
         free(kept);
         P2P_TRY(status);
     }
-    P2P_TRY(forget_kept_best(t));
+    P2P_TRY(clear_kept_best(t));
     P2P_TRY(sys_folder_remove(t->paths.best));
     t->checkpoint_best = lacks ? 0 : t->at.best_epoch;
     if (lacks)

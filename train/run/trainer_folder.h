@@ -64,10 +64,11 @@ p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership
 /* *epoch is that of best.json; 0 if it is damaged. */
 p2p_status trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch, ownership *owner);
 
-/* Call handle(t, path) for each file of a folder whose name is `wanted`, until one fails. An absent folder
- * has none. */
+/* Call handle(t, path, context) for each file of a folder whose name is `wanted`, until one fails. An absent
+ * folder has none. */
+typedef p2p_status trainer_file_handler(const trainer *t, const char *path, void *context);
 p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted)(const char *),
-                             p2p_status (*handle)(const trainer *, const char *));
+                             trainer_file_handler *handle, void *context);
 
 /* P2P_INPUT, with the file's name, if a file under one of a training's names belongs to another training. */
 p2p_status trainer_check_owner(const trainer *t);

@@ -77,7 +77,10 @@ static p2p_status refuse(const char *path) {
     return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
 }
 
-static p2p_status check_model(const trainer *t, const char *path) {
+/* The checks are handlers of trainer_each_file, without a context. */
+
+static p2p_status check_model(const trainer *t, const char *path, void *none) {
+    (void)none;
     model_file_identity identity;
     ownership owner;
     bool exists;
@@ -87,14 +90,15 @@ static p2p_status check_model(const trainer *t, const char *path) {
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
-static p2p_status check_sample(const trainer *t, const char *path) {
+static p2p_status check_sample(const trainer *t, const char *path, void *none) {
+    (void)none;
     ownership owner;
     P2P_TRY(trainer_owner_of_sample(t, path, &owner));
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
 p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted)(const char *),
-                             p2p_status (*handle)(const trainer *, const char *)) {
+                             trainer_file_handler *handle, void *context) {
     sys_names names;
     bool exists;
     P2P_TRY(sys_path_is_folder(folder, &exists));
@@ -103,18 +107,18 @@ p2p_status trainer_each_file(const trainer *t, const char *folder, bool (*wanted
     for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
         char *path;
         status = sys_path_join(&path, folder, names.names[i]);
-        if (status == P2P_OK) status = handle(t, path);
+        if (status == P2P_OK) status = handle(t, path, context);
         free(path);
     }
     sys_names_free(&names);
     return status;
 }
 
-static p2p_status check_best_file(const trainer *t, const char *path) {
+static p2p_status check_best_file(const trainer *t, const char *path, void *none) {
     const size_t length = strlen(path), suffix = sizeof ".json" - 1;
     ownership owner;
     int64_t epoch;
-    if (length < suffix || strcmp(path + length - suffix, ".json") != 0) return check_model(t, path);
+    if (length < suffix || strcmp(path + length - suffix, ".json") != 0) return check_model(t, path, none);
     P2P_TRY(trainer_owner_of_numbers(t, path, &epoch, &owner));
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
@@ -133,7 +137,8 @@ static bool is_event_name(const char *name) {
     return event_file_run(name, &run);
 }
 
-static p2p_status check_events(const trainer *t, const char *path) {
+static p2p_status check_events(const trainer *t, const char *path, void *none) {
+    (void)none;
     const char *run;
     const bool other =
         event_file_run(sys_base_name(path), &run) && strncmp(run, t->kept_run, MODEL_FILE_RUN_BYTES - 1) != 0;
@@ -142,13 +147,13 @@ static p2p_status check_events(const trainer *t, const char *path) {
 
 p2p_status trainer_check_owner(const trainer *t) {
     const trainer_paths *paths = &t->paths;
-    P2P_TRY(check_model(t, paths->generator));
-    P2P_TRY(check_model(t, paths->discriminator));
+    P2P_TRY(check_model(t, paths->generator, NULL));
+    P2P_TRY(check_model(t, paths->discriminator, NULL));
     P2P_TRY(metrics_check_run(paths->metrics, t->kept_run));
     P2P_TRY(check_report(t, paths->report));
-    P2P_TRY(trainer_each_file(t, paths->epochs, run_is_epoch_name, check_model));
-    P2P_TRY(trainer_each_file(t, paths->samples, run_is_sample_name, check_sample));
-    P2P_TRY(trainer_each_file(t, paths->tensorboard, is_event_name, check_events));
-    P2P_TRY(trainer_each_file(t, paths->best, run_is_best_name, check_best_file));
-    return trainer_each_file(t, paths->kept_best, run_is_best_name, check_best_file);
+    P2P_TRY(trainer_each_file(t, paths->epochs, run_is_epoch_name, check_model, NULL));
+    P2P_TRY(trainer_each_file(t, paths->samples, run_is_sample_name, check_sample, NULL));
+    P2P_TRY(trainer_each_file(t, paths->tensorboard, is_event_name, check_events, NULL));
+    P2P_TRY(trainer_each_file(t, paths->best, run_is_best_name, check_best_file, NULL));
+    return trainer_each_file(t, paths->kept_best, run_is_best_name, check_best_file, NULL);
 }

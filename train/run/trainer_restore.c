@@ -14,7 +14,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What was changed, for the report. */
 typedef struct {
@@ -24,34 +23,22 @@ typedef struct {
 
 /* ---- Files of later epochs and steps ------------------------------------------------------------------- */
 
-static bool epoch_is_newer(const trainer *t, const char *name) {
-    return run_epoch_of_name(name) > t->at.epoch;
+/* Handlers of trainer_each_file; `made`: changes. */
+
+static p2p_status remove_file(const char *path, void *made) {
+    ((changes *)made)->removed++;
+    return sys_file_remove(path);
+}
+
+static p2p_status remove_newer_epoch(const trainer *t, const char *path, void *made) {
+    return run_epoch_of_name(sys_base_name(path)) > t->at.epoch ? remove_file(path, made) : P2P_OK;
 }
 
 /* The picture at a training's end, of a step, is of its last step. */
-static bool sample_is_newer(const trainer *t, const char *name) {
+static p2p_status remove_newer_sample(const trainer *t, const char *path, void *made) {
     int64_t epoch, step;
-    run_sample_of_name(name, &epoch, &step);
-    return epoch > t->at.epoch || step > t->at.step;
-}
-
-static p2p_status remove_newer(const trainer *t, const char *folder, bool (*wanted)(const char *),
-                               bool (*is_newer)(const trainer *, const char *), changes *made) {
-    sys_names names;
-    bool exists;
-    P2P_TRY(sys_path_is_folder(folder, &exists));
-    if (!exists) return P2P_OK;
-    p2p_status status = sys_folder_walk(&names, folder, wanted);
-    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
-        char *path;
-        if (!is_newer(t, names.names[i])) continue;
-        status = sys_path_join(&path, folder, names.names[i]);
-        if (status == P2P_OK) status = sys_file_remove(path);
-        free(path);
-        made->removed++;
-    }
-    sys_names_free(&names);
-    return status;
+    run_sample_of_name(sys_base_name(path), &epoch, &step);
+    return epoch > t->at.epoch || step > t->at.step ? remove_file(path, made) : P2P_OK;
 }
 
 /* ---- The models beside the checkpoint ------------------------------------------------------------------ */
@@ -78,7 +65,8 @@ static p2p_status restore_models(const trainer *t, changes *made) {
 
 /* ---- Damaged models of epochs -------------------------------------------------------------------------- */
 
-static p2p_status set_aside_if_damaged(const trainer *t, const char *path) {
+static p2p_status set_aside_if_damaged(const trainer *t, const char *path, void *none) {
+    (void)none;
     model_file_identity found;
     ownership owner;
     P2P_TRY(trainer_verify_model(t, path, &found, &owner));
@@ -124,10 +112,10 @@ p2p_status trainer_restore(trainer *t) {
     if (t->resumed_from) P2P_TRY(restore_models(t, &made));
     P2P_TRY(trainer_restore_best(t, &made.removed));
     t->checkpoint_epoch = t->at.epoch;
-    P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
+    P2P_TRY(trainer_each_file(t, t->paths.epochs, run_is_epoch_name, remove_newer_epoch, &made));
     P2P_TRY(trainer_remove_old_epochs(t));
-    P2P_TRY(trainer_each_file(t, t->paths.epochs, run_is_epoch_name, set_aside_if_damaged));
-    P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
+    P2P_TRY(trainer_each_file(t, t->paths.epochs, run_is_epoch_name, set_aside_if_damaged, NULL));
+    P2P_TRY(trainer_each_file(t, t->paths.samples, run_is_sample_name, remove_newer_sample, &made));
     P2P_TRY(trainer_remove_old_samples(t));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
     report_changes(t, &made);

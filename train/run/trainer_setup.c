@@ -11,6 +11,7 @@
 #include "setup/setup_progress.h"
 #include "trainer_folder.h"
 #include "trainer_tensorboard.h"
+#include "use/run_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -76,9 +77,10 @@ static p2p_status write_config(trainer *t) {
 
 /* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
 static p2p_status check_lengths(const trainer_paths *paths, bool resume) {
-    char *longest;
+    char name[RUN_EPOCH_NAME_BYTES], *longest;
     sys_path_kind kind;
-    P2P_TRY(sys_path_join(&longest, paths->checkpoints, "step-000000000.safetensors"));
+    run_checkpoint_name(name, 0);
+    P2P_TRY(sys_path_join(&longest, paths->checkpoints, name));
     p2p_status status = sys_path_kind_of(longest, &kind);
     free(longest);
     return status == P2P_OK || resume ? status : p2p_hint(status, "choose another --out");
@@ -387,10 +389,10 @@ static void show_length(const trainer *t) {
                 validation_baseline_l1(t->validator));
 }
 
-p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
-    *t = (trainer){.all = all, .ranks = together};
-    all->ranks = ranks_size(together);
-    all->local_rank = ranks_local(together);
+p2p_status trainer_open(trainer *t, settings *all, ranks *r) {
+    *t = (trainer){.all = all, .ranks = r};
+    all->ranks = ranks_size(r);
+    all->local_rank = ranks_local(r);
     P2P_TRY(check_required(all));
     P2P_TRY(trainer_paths_make(&t->paths, all->out));
     P2P_TRY(check_lengths(&t->paths, t->all->resume));
@@ -406,7 +408,7 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
-    P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, together));
+    P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, r));
     if (trainer_writes(t)) P2P_TRY(open_folder(t));
     ranks_set_command(t->ranks, t->command);
     if (!trainer_writes(t)) return P2P_OK;

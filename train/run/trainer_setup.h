@@ -87,7 +87,7 @@ p2p_status trainer_check_unfinished(const trainer *t);
 
 /* Check the settings, open data and device, plan, allocate, and set the weights: new ones, given ones, or
  * those of the newest checkpoint. Call trainer_close() in any case. */
-p2p_status trainer_open(trainer *t, settings *all, ranks *together);
+p2p_status trainer_open(trainer *t, settings *all, ranks *r);
 void trainer_close(trainer *t);
 /* Instead, after a failure of one rank of several: leave the folder as trainer_close does, and nothing else.
  */

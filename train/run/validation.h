@@ -21,24 +21,24 @@ typedef struct validator validator;
  */
 enum { VALIDATION_BASELINE_PAIRS = 256 };
 p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
-                             const pair_form *form, ranks *together);
-void validation_destroy(validator *shown); /* NULL is ignored */
+                             const pair_form *form, ranks *r);
+void validation_destroy(validator *v); /* NULL is ignored */
 
 /* The L1 between the mean training target and the validation targets; 0 without validation. */
-double validation_baseline_l1(const validator *shown);
+double validation_baseline_l1(const validator *v);
 
 /* Run the generator on the validation set, and draw the grid with a title (picture_grid.h). *mean is the mean
  * of the metrics between generated picture and target over all pairs, in all ranks; unchanged without
  * validation. P2P_STOPPED if a signal has requested a stop (sys.h), of any rank. */
-p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
+p2p_status validation_run(validator *v, const evaluator *e, const char *title, quality *mean);
 /* Run the generator on the pairs of the grid alone, and draw it. */
-p2p_status validation_draw(validator *shown, const evaluator *e, const char *title);
+p2p_status validation_draw(validator *v, const evaluator *e, const char *title);
 /* Write the grid of what was run or drawn last, with a label (picture_grid.h). Fails as picture_grid_save
  * does. Writes nothing if all pairs of the grid were left out. */
-p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
+p2p_status validation_save_grid(validator *v, const char *path, const char *label);
 
 /* The number of validation pairs that the last validation_run left out, in all ranks. *reason receives that
  * of the first, which is valid until pictures are drawn again. */
-int64_t validation_left_out(const validator *shown, const char **reason);
+int64_t validation_left_out(const validator *v, const char **reason);
 
 #endif

@@ -100,6 +100,8 @@ p2p_status setup_out_check(const settings *all) {
     return P2P_OK;
 }
 
+_Static_assert((int)SETTINGS_MAX_PIXELS == (int)IMAGE_MAX_PIXELS, "--max-pixels allows any picture");
+
 p2p_status setup_pictures(const settings *all) {
     if (all->max_pixels == 0) return P2P_OK; /* not an option of the command */
     image_limits limits = {.max_pixels = (uint64_t)all->max_pixels, .memory = (uint64_t)all->memory};

@@ -26,7 +26,8 @@ static int replicas_of(const evaluator *e) {
     return e->replicas > 1 ? e->replicas : 1;
 }
 
-int evaluate_capacity(const evaluator *e) {
+/* Pictures per run: a batch for each replica. */
+static int capacity_of(const evaluator *e) {
     return e->batch * replicas_of(e);
 }
 
@@ -98,7 +99,7 @@ p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs,
                              image *results) {
     for (int i = 0; i < count; i++) results[i] = (image){0};
     P2P_TRY(check_inputs(e, count, inputs));
-    const size_t capacity = (size_t)evaluate_capacity(e);
+    const size_t capacity = (size_t)capacity_of(e);
     uint32_t *keys = calloc(capacity, sizeof *keys);
     float *planes = calloc(capacity * result_values(e), sizeof *planes);
     p2p_status status = P2P_OK;
@@ -207,7 +208,7 @@ static int rank_of(const evaluator *e, int64_t number, int capacity) {
 
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context) {
-    const int capacity = evaluate_capacity(e);
+    const int capacity = capacity_of(e);
     pair_batch batch;
     p2p_status status = batch_create(&batch, capacity);
     for (int64_t first = 0; first < count && status == P2P_OK; first += capacity) {

@@ -32,13 +32,10 @@ pair_format evaluate_format(const pix2pix_config *config, const model_file_info 
  * the result as floats and as a picture. The plan's own memory on the device is not included. */
 uint64_t evaluate_bytes(int width, int height, const pair_format *format);
 
-/* Pictures per run: a batch for each replica. */
-int evaluate_capacity(const evaluator *e);
-
-/* Run the generator on `count` pictures, at most evaluate_capacity, each of the evaluator's size and format,
- * and wait for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a
- * picture has another size or format. P2P_DIVERGED, with the model and the picture's name, if a result has
- * samples that are not finite numbers: large weights overflow. */
+/* Run the generator on `count` pictures, at most a batch for each replica, each of the evaluator's size and
+ * format, and wait for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID
+ * if a picture has another size or format. P2P_DIVERGED, with the model and the picture's name, if a result
+ * has samples that are not finite numbers: large weights overflow. */
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, const char *const *names,
                              image *results);
 

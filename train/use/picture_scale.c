@@ -124,8 +124,7 @@ static bool fits(const translator *t, double width, double height) {
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE) return false;
     const int unit = translator_unit(t);
     const int64_t padded_width = pad_side((int)width, unit), padded_height = pad_side((int)height, unit);
-    return padded_width <= IMAGE_MAX_SIDE && padded_height <= IMAGE_MAX_SIDE &&
-           padded_width * padded_height <= (int64_t)IMAGE_MAX_MEGAPIXELS << 20;
+    return image_sides_fit(padded_width, padded_height);
 }
 
 p2p_status picture_scale_size(const picture_scale *scale, const translator *t, const char *name, int *width,

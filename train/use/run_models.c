@@ -5,6 +5,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "model_file.h"
+#include "p2p_printable.h"
 #include "run_files.h"
 
 #include <inttypes.h>
@@ -32,18 +33,20 @@ static p2p_status list_epochs(const char *folder, sys_names *names) {
 
 /* "1 to 3, 5", truncated to `size`. */
 static void epochs_text(const sys_names *names, char *text, size_t size) {
-    size_t length = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < names->count && length < size; i++) {
+    for (size_t i = 0; i < names->count; i++) {
+        char range[64];
         size_t last = i;
         const int64_t first = run_epoch_of_name(names->names[i]);
         while (last + 1 < names->count &&
                run_epoch_of_name(names->names[last + 1]) == first + (int64_t)(last + 1 - i))
             last++;
-        length += (size_t)snprintf(text + length, size - length, "%s%" PRId64, i > 0 ? ", " : "", first);
-        if (last > i && length < size)
-            length += (size_t)snprintf(text + length, size - length, " to %" PRId64,
-                                       run_epoch_of_name(names->names[last]));
+        if (last > i)
+            snprintf(range, sizeof range, "%" PRId64 " to %" PRId64, first,
+                     run_epoch_of_name(names->names[last]));
+        else
+            snprintf(range, sizeof range, "%" PRId64, first);
+        p2p_list_append(text, size, range);
         i = last;
     }
 }

@@ -193,7 +193,7 @@ static void plans_every_case(void **state) {
     (void)state;
     for (int s = 0; s < 2; s++) {
         table_walk walk = {.storages = &storages[s]};
-        const op_tier tier = {.channel_alignment = 8, .full_size = true, .thin = true};
+        const op_tier tier = {.channel_alignment = 8, .full_size = true, .fewer = true};
         op_cases_table(&tier, plan_case, &walk);
         assert_true(walk.planned > 1000);
     }

@@ -1,6 +1,7 @@
 /* Texts from outside: messages of any length, and lines that nothing in a name can forge. */
 #include "host/log.h"
 #include "p2p.h"
+#include "p2p_checksum.h"
 #include "p2p_printable.h"
 
 #include <setjmp.h>
@@ -88,6 +89,27 @@ static void test_log_and_warnings(void **state) {
     assert_string_equal(printed, "name a\\x0awarning: forged\nwarning: name \\xe2\\x80\\xaeb\\x0a\n");
 }
 
+/* Items that do not fit are left out from the byte on that does not. */
+static void test_lists(void **state) {
+    (void)state;
+    char text[8] = "";
+    p2p_list_append(text, sizeof text, "a");
+    assert_string_equal(text, "a");
+    p2p_list_append(text, sizeof text, "bc");
+    assert_string_equal(text, "a, bc");
+    p2p_list_append(text, sizeof text, "d");
+    p2p_list_append(text, sizeof text, "e");
+    assert_string_equal(text, "a, bc, ");
+}
+
+/* The published values of FNV-1a. */
+static void test_hash(void **state) {
+    (void)state;
+    assert_true(p2p_fnv1a(P2P_FNV1A_START, "", 0) == P2P_FNV1A_START);
+    assert_true(p2p_fnv1a(P2P_FNV1A_START, "foobar", 6) == UINT64_C(0x85944171f73967e8));
+    assert_true(p2p_fnv1a(p2p_fnv1a(P2P_FNV1A_START, "foo", 3), "bar", 3) == UINT64_C(0x85944171f73967e8));
+}
+
 /* ---- Messages ----------------------------------------------------------------------------------------- */
 
 static char *repeated(char c, size_t count) {
@@ -141,6 +163,8 @@ int main(void) {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_format_characters),
         cmocka_unit_test(test_log_and_warnings),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_hash),
         cmocka_unit_test(test_long_texts_are_whole),
         cmocka_unit_test(test_cuts_are_marked),
     };

@@ -12,7 +12,6 @@
 #include <cublas_v2.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,16 +66,6 @@ static cublasStatus_t begin(const char *call) {
     return planted ? CUBLAS_STATUS_INTERNAL_ERROR : CUBLAS_STATUS_SUCCESS;
 }
 
-static cublasStatus_t misuse(cublasStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
-static cublasStatus_t misuse(cublasStatus_t status, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    machine_note(format, arguments);
-    va_end(arguments);
-    machine_report(machine_last_note());
-    return status;
-}
-
 /* ---- Handles ------------------------------------------------------------------------------------------- */
 
 /* The handle becomes the calling thread's until `leave`. It must be alive, and of the current context. */
@@ -89,8 +78,9 @@ static cublasStatus_t enter(const char *call, cublasHandle_t handle) {
     const bool busy = found && found->busy;
     if (found) found->busy = true;
     pthread_mutex_unlock(&lock);
-    if (!found) return misuse(CUBLAS_STATUS_NOT_INITIALIZED, "a handle that was destroyed, or never was one");
-    if (busy) return misuse(CUBLAS_STATUS_INVALID_VALUE, "another thread is using the handle");
+    if (!found)
+        return MACHINE_MISUSE(CUBLAS_STATUS_NOT_INITIALIZED, "a handle that was destroyed, or never was one");
+    if (busy) return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "another thread is using the handle");
     sched_yield();
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -105,18 +95,18 @@ static cublasStatus_t leave(cublasHandle_t handle, cublasStatus_t status) {
 static cublasStatus_t check_current(const struct cublasContext *handle) {
     const int current = machine.current_device();
     if (current == handle->device) return CUBLAS_STATUS_SUCCESS;
-    return misuse(CUBLAS_STATUS_INVALID_VALUE, "the handle is of device %d, but %d is current",
-                  handle->device, current);
+    return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "the handle is of device %d, but %d is current",
+                          handle->device, current);
 }
 
 MACHINE_EXPORT cublasStatus_t cublasCreate_v2(cublasHandle_t *handle) {
     machine_card card;
     const cublasStatus_t status = begin("cublasCreate_v2");
     if (status != CUBLAS_STATUS_SUCCESS) return status;
-    if (!handle) return misuse(CUBLAS_STATUS_INVALID_VALUE, "no place for the handle");
+    if (!handle) return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "no place for the handle");
     const int device = machine.current_device();
     if (device < 0 || !machine.device_card(device, &card))
-        return misuse(CUBLAS_STATUS_NOT_INITIALIZED, "no context is current on the calling thread");
+        return MACHINE_MISUSE(CUBLAS_STATUS_NOT_INITIALIZED, "no context is current on the calling thread");
     if (machine.device_error(device) != CUDA_SUCCESS) return CUBLAS_STATUS_NOT_INITIALIZED;
     /* Since CUDA 13 there is no code for devices before Turing. */
     if (BLAS_MAJOR >= 13 && card.major * 10 + card.minor < 75) return CUBLAS_STATUS_ARCH_MISMATCH;
@@ -156,8 +146,9 @@ MACHINE_EXPORT cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStre
     const int device = machine.stream_device((CUstream)stream);
     status = check_current(handle);
     if (status == CUBLAS_STATUS_SUCCESS && device != handle->device)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE,
-                        "the stream is NULL, not alive, or of another device than %d", handle->device);
+        status =
+            MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE,
+                           "the stream is NULL, not alive, or of another device than %d", handle->device);
     if (status == CUBLAS_STATUS_SUCCESS) {
         handle->stream = (CUstream)stream;
         handle->workspace = 0;
@@ -172,17 +163,17 @@ MACHINE_EXPORT cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void 
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     status = check_current(handle);
     if (status == CUBLAS_STATUS_SUCCESS && (!workspace || bytes == 0))
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "no workspace");
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "no workspace");
     else if (status == CUBLAS_STATUS_SUCCESS && machine_address(workspace) % WORKSPACE_ALIGNMENT != 0)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace is not aligned to %d bytes",
-                        WORKSPACE_ALIGNMENT);
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "the workspace is not aligned to %d bytes",
+                                WORKSPACE_ALIGNMENT);
     else if (status == CUBLAS_STATUS_SUCCESS &&
              (!machine.find(machine_address(workspace), &found) || found.device != handle->device))
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace is not in memory of device %d",
-                        handle->device);
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "the workspace is not in memory of device %d",
+                                handle->device);
     else if (status == CUBLAS_STATUS_SUCCESS &&
              found.begin + found.bytes - machine_address(workspace) < bytes)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace is longer than its memory");
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "the workspace is longer than its memory");
     if (status == CUBLAS_STATUS_SUCCESS) {
         handle->workspace = machine_address(workspace);
         handle->workspace_bytes = bytes;
@@ -195,7 +186,7 @@ MACHINE_EXPORT cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMat
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     const int plain = (int)mode & ~CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
     if (plain != CUBLAS_DEFAULT_MATH && plain != CUBLAS_PEDANTIC_MATH && plain != CUBLAS_TF32_TENSOR_OP_MATH)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "math mode %d", (int)mode);
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "math mode %d", (int)mode);
     else
         handle->math = mode;
     return leave(handle, status);
@@ -205,7 +196,7 @@ MACHINE_EXPORT cublasStatus_t cublasSetAtomicsMode(cublasHandle_t handle, cublas
     cublasStatus_t status = enter("cublasSetAtomicsMode", handle);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     if (mode != CUBLAS_ATOMICS_ALLOWED && mode != CUBLAS_ATOMICS_NOT_ALLOWED)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "atomics mode %d", (int)mode);
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "atomics mode %d", (int)mode);
     else
         handle->atomics = mode;
     return leave(handle, status);
@@ -215,7 +206,7 @@ MACHINE_EXPORT cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, cub
     cublasStatus_t status = enter("cublasSetPointerMode_v2", handle);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     if (mode != CUBLAS_POINTER_MODE_HOST && mode != CUBLAS_POINTER_MODE_DEVICE)
-        status = misuse(CUBLAS_STATUS_INVALID_VALUE, "pointer mode %d", (int)mode);
+        status = MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "pointer mode %d", (int)mode);
     else
         handle->pointer_mode = mode;
     return leave(handle, status);
@@ -277,13 +268,14 @@ static size_t bytes_of(const operand *o) {
 static cublasStatus_t check_operand(const struct cublasContext *handle, const operand *o) {
     machine_allocation found;
     if (o->distance < (o->rows > 1 ? o->rows : 1))
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s has %lld rows, but a distance of %lld between columns",
-                      o->name, (long long)o->rows, (long long)o->distance);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE,
+                              "%s has %lld rows, but a distance of %lld between columns", o->name,
+                              (long long)o->rows, (long long)o->distance);
     if (machine_address(o->pointer) % size_of(o->type) != 0)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s is not aligned to its type", o->name);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s is not aligned to its type", o->name);
     if (!machine.find(machine_address(o->pointer), &found) || found.device != handle->device)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s is not in memory of device %d", o->name,
-                      handle->device);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s is not in memory of device %d", o->name,
+                              handle->device);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -293,12 +285,12 @@ static cublasStatus_t check_types(const struct cublasContext *handle, cudaDataTy
     const bool f32 = a == CUDA_R_32F && c == CUDA_R_32F,
                bf16 = a == CUDA_R_16BF && (c == CUDA_R_32F || c == CUDA_R_16BF);
     if (a != b || (!f32 && !bf16))
-        return misuse(CUBLAS_STATUS_NOT_SUPPORTED, "types %d, %d, %d", (int)a, (int)b, (int)c);
+        return MACHINE_MISUSE(CUBLAS_STATUS_NOT_SUPPORTED, "types %d, %d, %d", (int)a, (int)b, (int)c);
     if (compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_PEDANTIC &&
         compute != CUBLAS_COMPUTE_32F_FAST_TF32)
-        return misuse(CUBLAS_STATUS_NOT_SUPPORTED, "compute type %d", (int)compute);
+        return MACHINE_MISUSE(CUBLAS_STATUS_NOT_SUPPORTED, "compute type %d", (int)compute);
     if (bf16 && compute == CUBLAS_COMPUTE_32F_FAST_TF32)
-        return misuse(CUBLAS_STATUS_NOT_SUPPORTED, "tf32 with bf16 factors");
+        return MACHINE_MISUSE(CUBLAS_STATUS_NOT_SUPPORTED, "tf32 with bf16 factors");
     if (bf16 && handle->capability < 80) return CUBLAS_STATUS_ARCH_MISMATCH;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -308,11 +300,12 @@ static cublasStatus_t read_scale(const struct cublasContext *handle, const char 
                                  float *value, CUdeviceptr *at) {
     machine_allocation found;
     const bool on_device = pointer && machine.find(machine_address(pointer), &found) && found.device >= 0;
-    if (!pointer) return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s is NULL", name);
+    if (!pointer) return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s is NULL", name);
     if (on_device != (handle->pointer_mode == CUBLAS_POINTER_MODE_DEVICE))
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s is not where the pointer mode says", name);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s is not where the pointer mode says", name);
     if (on_device && found.device != handle->device)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s is not in memory of device %d", name, handle->device);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s is not in memory of device %d", name,
+                              handle->device);
     *at = on_device ? machine_address(pointer) : 0;
     if (!on_device) memcpy(value, pointer, sizeof *value);
     return CUBLAS_STATUS_SUCCESS;
@@ -322,10 +315,12 @@ static cublasStatus_t check_handle(const struct cublasContext *handle) {
     const cublasStatus_t status = check_current(handle);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     if (!handle->stream)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "the handle has no stream: it would use the NULL stream");
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE,
+                              "the handle has no stream: it would use the NULL stream");
     if (!handle->workspace)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE,
-                      "the handle has no workspace since its stream was set: cuBLAS would allocate one");
+        return MACHINE_MISUSE(
+            CUBLAS_STATUS_INVALID_VALUE,
+            "the handle has no workspace since its stream was set: cuBLAS would allocate one");
     if (machine.device_error(handle->device) != CUDA_SUCCESS) return CUBLAS_STATUS_EXECUTION_FAILED;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -342,7 +337,8 @@ static cublasStatus_t enqueue(const struct cublasContext *handle, const work *w,
         for (int j = 2; j < 4; j++)
             if (i != j && ranges[i].begin < ranges[j].begin + ranges[j].bytes &&
                 ranges[j].begin < ranges[i].begin + ranges[i].bytes)
-                return misuse(CUBLAS_STATUS_INVALID_VALUE, "%s overlaps %s", ranges[j].what, ranges[i].what);
+                return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "%s overlaps %s", ranges[j].what,
+                                      ranges[i].what);
     if (machine.enqueue(handle->stream, "cublasGemmEx", ranges, 6, run, w, sizeof *w) != CUDA_SUCCESS)
         return CUBLAS_STATUS_EXECUTION_FAILED;
     return CUBLAS_STATUS_SUCCESS;
@@ -351,11 +347,11 @@ static cublasStatus_t enqueue(const struct cublasContext *handle, const work *w,
 static cublasStatus_t check_numbers(cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k,
                                     cublasGemmAlgo_t algo) {
     if (m < 0 || n < 0 || k < 0)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "m = %d, n = %d, k = %d", m, n, k);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "m = %d, n = %d, k = %d", m, n, k);
     if ((transa != CUBLAS_OP_N && transa != CUBLAS_OP_T) || (transb != CUBLAS_OP_N && transb != CUBLAS_OP_T))
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "operations %d and %d", (int)transa, (int)transb);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "operations %d and %d", (int)transa, (int)transb);
     if (algo != CUBLAS_GEMM_DEFAULT && algo != CUBLAS_GEMM_DEFAULT_TENSOR_OP)
-        return misuse(CUBLAS_STATUS_INVALID_VALUE, "algorithm %d", (int)algo);
+        return MACHINE_MISUSE(CUBLAS_STATUS_INVALID_VALUE, "algorithm %d", (int)algo);
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -63,9 +63,9 @@ static cudnnStatus_t begin(const char *call, bool uses_device, cudnnStatus_t los
     if (!failure) return CUDNN_STATUS_SUCCESS;
     for (int i = 0; i < STATUSES; i++)
         if (strcmp(statuses[i].name, failure) == 0)
-            return dnn_unsupported(statuses[i].status, "planted failure");
-    if (machine_is_drivers(failure)) return dnn_unsupported(lost, "planted failure %s", failure);
-    return dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "planted failure %s", failure);
+            return MACHINE_NOTED(statuses[i].status, "planted failure");
+    if (machine_is_drivers(failure)) return MACHINE_NOTED(lost, "planted failure %s", failure);
+    return MACHINE_NOTED(CUDNN_STATUS_INTERNAL_ERROR, "planted failure %s", failure);
 }
 
 MACHINE_EXPORT const char *cudnnGetErrorString(cudnnStatus_t status) {
@@ -107,9 +107,9 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptor
         dnn_register(made);
         *descriptor = made;
     } else if (!descriptor) {
-        status = dnn_misuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for the descriptor");
+        status = MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for the descriptor");
     } else {
-        status = dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED, "descriptors of type %d", (int)type);
+        status = MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED, "descriptors of type %d", (int)type);
     }
     END;
 }
@@ -156,7 +156,7 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descr
     BEGIN_AS("cudnnBackendFinalize", true, CUDNN_STATUS_INTERNAL_ERROR);
     dnn_descriptor *found = dnn_live(descriptor);
     if (found && needs_lost_device(found))
-        status = dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "the plan can't be made");
+        status = MACHINE_NOTED(CUDNN_STATUS_INTERNAL_ERROR, "the plan can't be made");
     else
         status = found ? dnn_finalize(found) : CUDNN_STATUS_BAD_PARAM;
     END;

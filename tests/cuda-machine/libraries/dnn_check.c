@@ -2,6 +2,7 @@
 #include "dnn_check.h"
 
 #include "dnn_handle.h"
+#include "machine_link.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 static cudnnStatus_t bad(const char *text) {
-    return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "%s", text);
+    return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "%s", text);
 }
 
 /* ---- Tensors and convolutions -------------------------------------------------------------------------- */
@@ -146,7 +147,7 @@ static cudnnStatus_t check_device(dnn_descriptor *device) {
     cudnnStatus_t status = json ? CUDNN_STATUS_SUCCESS : bad("the device's description is no JSON");
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == CUDNN_STATUS_SUCCESS; i++)
         if (!json_is_integer(json_object_get(json, numbers[i])))
-            status = dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the device's description lacks %s", numbers[i]);
+            status = MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the device's description lacks %s", numbers[i]);
     if (status == CUDNN_STATUS_SUCCESS && (json_array_size(json_object_get(json, "maxGridSize")) != 3 ||
                                            json_array_size(json_object_get(json, "maxBlockSize")) != 3 ||
                                            !json_is_string(json_object_get(json, "deviceName"))))
@@ -168,9 +169,9 @@ static cudnnStatus_t check_graph(const dnn_descriptor *graph) {
                         *handle = dnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE);
     dnn_device device;
     if (operations->count != 1)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM,
-                          "a graph of %lld operations, but only single ones are computed",
-                          (long long)operations->count);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM,
+                              "a graph of %lld operations, but only single ones are computed",
+                              (long long)operations->count);
     if (handle && !dnn_handle_device(*(void **)handle->values, &device)) return CUDNN_STATUS_BAD_PARAM;
     const dnn_convolution found = dnn_read_convolution(*(dnn_descriptor **)operations->values);
     if (found.id[0] == found.id[1] || found.id[0] == found.id[2] || found.id[1] == found.id[2])
@@ -192,7 +193,7 @@ static cudnnStatus_t check_engine(const dnn_descriptor *engine) {
     const int64_t index = dnn_int(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 0);
     dnn_device device;
     if (index < 0 || index >= DNN_ENGINE_COUNT || !dnn_engine_at(index))
-        return dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED, "there is no engine %lld", (long long)index);
+        return MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED, "there is no engine %lld", (long long)index);
     if (!dnn_read_device(dnn_part(engine, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, 0),
                          dnn_part(engine, CUDNN_ATTR_ENGINE_DEVICEPROP, 0), &device))
         return bad("an engine without a device: neither properties nor a handle in the graph");
@@ -230,8 +231,8 @@ static bool read_knobs(const dnn_descriptor *configuration, int64_t values[DNN_K
 static cudnnStatus_t check_configuration(const dnn_descriptor *configuration) {
     int64_t values[DNN_KNOBS];
     if (!read_knobs(configuration, values))
-        return dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED,
-                               "a knob is out of range, twice there, or none of the engine");
+        return MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED,
+                             "a knob is out of range, twice there, or none of the engine");
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -256,10 +257,10 @@ static cudnnStatus_t check_plan(const dnn_descriptor *descriptor) {
     if (!handle && properties) dnn_read_device(NULL, properties, &wanted);
     if (!handle && !properties) wanted = device;
     if (wanted.capability != device.capability || wanted.multiprocessors != device.multiprocessors)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the plan is for another device than its engine");
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the plan is for another device than its engine");
     const char *refusal = dnn_engine_refusal(plan.engine, &convolution, &device);
     if (refusal)
-        return dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED, "engine %lld: %s", (long long)plan.index, refusal);
+        return MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED, "engine %lld: %s", (long long)plan.index, refusal);
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -272,16 +273,16 @@ static cudnnStatus_t check_pack(const dnn_descriptor *pack) {
         if (!((void *const *)pointers->values)[i]) return bad("a pointer of the variant pack is NULL");
         for (int64_t j = 0; j < i; j++)
             if (id[i] == id[j])
-                return dnn_misuse(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES,
-                                  "an id is twice in the variant pack");
+                return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES,
+                                      "an id is twice in the variant pack");
     }
     return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t dnn_finalize(dnn_descriptor *descriptor) {
     if (descriptor->final)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the descriptor of %s is finalized",
-                          dnn_type_name(descriptor->type));
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the descriptor of %s is finalized",
+                              dnn_type_name(descriptor->type));
     cudnnStatus_t status = dnn_check_required(descriptor);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     switch ((int)descriptor->type) { /* one is not in the enum of older headers */
@@ -334,9 +335,9 @@ static cudnnStatus_t check_targets(int64_t count, void *const *targets, cudnnBac
         const dnn_descriptor *target = dnn_live(targets[i]);
         if (!target) return CUDNN_STATUS_BAD_PARAM;
         if (target->type != type || target->final)
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM,
-                              "a descriptor of %s to be filled is of another type, or finalized",
-                              dnn_type_name(type));
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM,
+                                  "a descriptor of %s to be filled is of another type, or finalized",
+                                  dnn_type_name(type));
     }
     return CUDNN_STATUS_SUCCESS;
 }
@@ -469,7 +470,7 @@ static void get_notes(const dnn_descriptor *engine, cudnnBackendAttributeName_t 
 cudnnStatus_t dnn_get(dnn_descriptor *descriptor, cudnnBackendAttributeName_t name,
                       cudnnBackendAttributeType_t type, int64_t room, int64_t *counted, void *values) {
     if (name == CUDNN_ATTR_ENGINECFG_INTERMEDIATE_INFO)
-        return dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED, "convolutions have no intermediate results");
+        return MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED, "convolutions have no intermediate results");
     const cudnnStatus_t status = dnn_check_get(descriptor, name, type, room, values);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     if (!counted) return bad("no place for the number of values");

@@ -3,7 +3,6 @@
 
 #include "dnn_descriptor.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,23 +167,6 @@ void dnn_begin(const char *call) {
     machine_note_clear();
 }
 
-cudnnStatus_t dnn_misuse(cudnnStatus_t status, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    machine_note(format, arguments);
-    va_end(arguments);
-    machine_report(machine_last_note());
-    return status;
-}
-
-cudnnStatus_t dnn_unsupported(cudnnStatus_t status, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    machine_note(format, arguments);
-    va_end(arguments);
-    return status;
-}
-
 /* ---- Life ---------------------------------------------------------------------------------------------- */
 
 enum { BUCKETS = 4096 };
@@ -234,8 +216,8 @@ void dnn_unregister(dnn_descriptor *descriptor) {
 dnn_descriptor *dnn_live(const void *descriptor) {
     for (dnn_descriptor *d = descriptor ? *bucket(descriptor) : NULL; d; d = d->next)
         if (d == descriptor) return d;
-    dnn_misuse(CUDNN_STATUS_BAD_PARAM,
-               descriptor ? "a descriptor that was destroyed, or never was one" : "the descriptor is NULL");
+    machine_note_misuse("%s", descriptor ? "a descriptor that was destroyed, or never was one"
+                                         : "the descriptor is NULL");
     return NULL;
 }
 
@@ -302,12 +284,12 @@ static cudnnStatus_t check_parts(const rule *known, int64_t count, void *const *
         const bool right =
             known->part == ANY_OPERATION ? is_operation(part->type) : (int)part->type == known->part;
         if (!right)
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "attribute %d refers to a descriptor of %s",
-                              (int)known->name, dnn_type_name(part->type));
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "attribute %d refers to a descriptor of %s",
+                                  (int)known->name, dnn_type_name(part->type));
         if (!part->final)
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED,
-                              "attribute %d refers to a descriptor of %s that is not finalized",
-                              (int)known->name, dnn_type_name(part->type));
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED,
+                                  "attribute %d refers to a descriptor of %s that is not finalized",
+                                  (int)known->name, dnn_type_name(part->type));
     }
     return CUDNN_STATUS_SUCCESS;
 }
@@ -316,20 +298,22 @@ cudnnStatus_t dnn_set(dnn_descriptor *descriptor, cudnnBackendAttributeName_t na
                       cudnnBackendAttributeType_t type, int64_t count, const void *values) {
     const char *of = dnn_type_name(descriptor->type);
     const rule *known = find_rule(descriptor->type, name);
-    if (descriptor->final) return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the descriptor of %s is finalized", of);
+    if (descriptor->final)
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the descriptor of %s is finalized", of);
     if (!known || !(known->use & SET))
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s has no attribute %d to set", of,
-                          (int)name);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s has no attribute %d to set", of,
+                              (int)name);
     if (type != known->type)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE, "attribute %d of %s has the type %d, not %d",
-                          (int)name, of, (int)known->type, (int)type);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE,
+                              "attribute %d of %s has the type %d, not %d", (int)name, of, (int)known->type,
+                              (int)type);
     if (count < known->least || count > known->most)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s with %lld values", (int)name, of,
-                          (long long)count);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s with %lld values", (int)name, of,
+                              (long long)count);
     if (!values && count > 0)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: no values", (int)name, of);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: no values", (int)name, of);
     if (name == CUDNN_ATTR_OPERATIONGRAPH_OPS && dnn_find(descriptor, name))
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the operations of a graph are set twice");
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the operations of a graph are set twice");
     if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
         const cudnnStatus_t status = check_parts(known, count, values);
         if (status != CUDNN_STATUS_SUCCESS) return status;
@@ -343,18 +327,19 @@ cudnnStatus_t dnn_check_get(const dnn_descriptor *descriptor, cudnnBackendAttrib
     const char *of = dnn_type_name(descriptor->type);
     const rule *known = find_rule(descriptor->type, name);
     if (!descriptor->final)
-        return dnn_misuse(CUDNN_STATUS_NOT_INITIALIZED, "the descriptor of %s is not finalized", of);
+        return MACHINE_MISUSE(CUDNN_STATUS_NOT_INITIALIZED, "the descriptor of %s is not finalized", of);
     if (!known || !(known->use & GET))
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s has no attribute %d to get", of,
-                          (int)name);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s has no attribute %d to get", of,
+                              (int)name);
     if (type != known->type)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE, "attribute %d of %s has the type %d, not %d",
-                          (int)name, of, (int)known->type, (int)type);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE,
+                              "attribute %d of %s has the type %d, not %d", (int)name, of, (int)known->type,
+                              (int)type);
     if (room < 0 || (room < 1 && known->least == 1 && known->most == 1))
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: room for %lld values", (int)name, of,
-                          (long long)room);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: room for %lld values", (int)name,
+                              of, (long long)room);
     if (!values && room > 0)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: no array", (int)name, of);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "attribute %d of %s: no array", (int)name, of);
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -369,7 +354,7 @@ cudnnStatus_t dnn_check_required(const dnn_descriptor *descriptor) {
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].descriptor == descriptor->type && (rules[i].use & 4) &&
             !dnn_find(descriptor, rules[i].name))
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s lacks attribute %d",
-                              dnn_type_name(descriptor->type), (int)rules[i].name);
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "a descriptor of %s lacks attribute %d",
+                                  dnn_type_name(descriptor->type), (int)rules[i].name);
     return CUDNN_STATUS_SUCCESS;
 }

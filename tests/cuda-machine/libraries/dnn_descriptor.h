@@ -33,10 +33,8 @@ struct dnn_descriptor {
 
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
 
-/* Return the status after noting the text for cudnnGetLastErrorString. A misuse is also a violation of a rule
- * of the machine: the caller is wrong. What is not supported may be requested. */
-cudnnStatus_t dnn_misuse(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
-cudnnStatus_t dnn_unsupported(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
+/* Notes are for cudnnGetLastErrorString. A request that is not supported is noted, and is no misuse. */
+
 /* The name of the public function that is running, for messages. */
 void dnn_begin(const char *call);
 

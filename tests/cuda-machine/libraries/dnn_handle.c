@@ -33,8 +33,8 @@ static cudnnHandle_t live(const void *handle) {
     while (found && found != handle) found = found->next;
     pthread_mutex_unlock(&handles_lock);
     if (!found)
-        dnn_misuse(CUDNN_STATUS_BAD_PARAM,
-                   handle ? "a handle that was destroyed, or never was one" : "the handle is NULL");
+        machine_note_misuse("%s",
+                            handle ? "a handle that was destroyed, or never was one" : "the handle is NULL");
     return found;
 }
 
@@ -50,25 +50,25 @@ static cudnnStatus_t check_card(int device, dnn_device *properties) {
     if (!machine.device_card(device, &card)) return CUDNN_STATUS_NOT_INITIALIZED;
     *properties = (dnn_device){card.major * 10 + card.minor, card.multiprocessors};
     if (properties->capability < 75 && dnn_version() >= 91100)
-        return dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
-                               "a device of compute capability %d.%d, which cuDNN %zu does not serve",
-                               card.major, card.minor, dnn_version());
+        return MACHINE_NOTED(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
+                             "a device of compute capability %d.%d, which cuDNN %zu does not serve",
+                             card.major, card.minor, dnn_version());
     return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t dnn_create_handle(cudnnHandle_t *handle) {
-    if (!handle) return dnn_misuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for the handle");
-    if (!machine_load()) return dnn_unsupported(CUDNN_STATUS_NOT_INITIALIZED, "there is no driver");
+    if (!handle) return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for the handle");
+    if (!machine_load()) return MACHINE_NOTED(CUDNN_STATUS_NOT_INITIALIZED, "there is no driver");
     const int device = machine.current_device();
     if (device < 0)
-        return dnn_misuse(CUDNN_STATUS_NOT_INITIALIZED, "no context is current on the calling thread");
+        return MACHINE_MISUSE(CUDNN_STATUS_NOT_INITIALIZED, "no context is current on the calling thread");
     if (machine.device_error(device) != CUDA_SUCCESS)
-        return dnn_unsupported(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "device %d is lost", device);
+        return MACHINE_NOTED(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "device %d is lost", device);
     dnn_device properties;
     const cudnnStatus_t status = check_card(device, &properties);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     cudnnHandle_t made = calloc(1, sizeof *made);
-    if (!made) return dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, "no memory");
+    if (!made) return MACHINE_NOTED(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, "no memory");
     made->device = device;
     made->properties = properties;
     pthread_mutex_lock(&handles_lock);
@@ -93,8 +93,8 @@ cudnnStatus_t dnn_destroy_handle(cudnnHandle_t handle) {
 static cudnnStatus_t check_current(const struct cudnnContext *handle) {
     const int current = machine.current_device();
     if (current == handle->device) return CUDNN_STATUS_SUCCESS;
-    return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the handle is of device %d, but %d is current", handle->device,
-                      current);
+    return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the handle is of device %d, but %d is current",
+                          handle->device, current);
 }
 
 cudnnStatus_t dnn_set_stream(cudnnHandle_t handle, CUstream stream) {
@@ -102,10 +102,10 @@ cudnnStatus_t dnn_set_stream(cudnnHandle_t handle, CUstream stream) {
     const cudnnStatus_t status = check_current(handle);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     const int device = machine.stream_device(stream);
-    if (device < 0) return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the stream is NULL, or not alive");
+    if (device < 0) return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the stream is NULL, or not alive");
     if (device != handle->device)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH,
-                          "the stream is of device %d, the handle of %d", device, handle->device);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH,
+                              "the stream is of device %d, the handle of %d", device, handle->device);
     handle->stream = stream;
     return CUDNN_STATUS_SUCCESS;
 }
@@ -116,7 +116,7 @@ cudnnStatus_t dnn_enter(cudnnHandle_t handle) {
     const bool busy = handle->busy;
     handle->busy = true;
     pthread_mutex_unlock(&handles_lock);
-    if (busy) return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "another thread is using the handle");
+    if (busy) return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "another thread is using the handle");
     sched_yield();
     return CUDNN_STATUS_SUCCESS;
 }
@@ -189,20 +189,21 @@ static cudnnStatus_t find_operands(const struct cudnnContext *handle, const dnn_
                                    const dnn_descriptor *pack, CUdeviceptr operand[3]) {
     const dnn_attribute *ids = dnn_find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS),
                         *pointers = dnn_find(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
-    if (ids->count != 3) return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "a convolution has three tensors");
+    if (ids->count != 3) return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "a convolution has three tensors");
     for (int t = 0; t < 3; t++) {
         const char *name = operand_names[convolution->shape.kind][t];
         int64_t i = 0;
         machine_allocation found;
         while (i < 3 && ((const int64_t *)ids->values)[i] != convolution->id[t]) i++;
-        if (i == 3) return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "%s is not in the variant pack", name);
+        if (i == 3) return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "%s is not in the variant pack", name);
         operand[t] = machine_address(((void *const *)pointers->values)[i]);
         if (operand[t] % (uint64_t)convolution->alignment[t] != 0)
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, "%s is not aligned to %lld bytes",
-                              name, (long long)convolution->alignment[t]);
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER,
+                                  "%s is not aligned to %lld bytes", name,
+                                  (long long)convolution->alignment[t]);
         if (!machine.find(operand[t], &found) || found.device != handle->device)
-            return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "%s is not in memory of device %d", name,
-                              handle->device);
+            return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "%s is not in memory of device %d", name,
+                                  handle->device);
     }
     return CUDNN_STATUS_SUCCESS;
 }
@@ -215,18 +216,18 @@ static cudnnStatus_t find_workspace(const struct cudnnContext *handle, const dnn
     if (bytes == 0) return CUDNN_STATUS_SUCCESS;
     if (given) *workspace = machine_address(*(void *const *)given->values);
     if (*workspace == 0)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "the plan needs %lld bytes of workspace",
-                          (long long)bytes);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "the plan needs %lld bytes of workspace",
+                              (long long)bytes);
     if (*workspace % WORKSPACE_ALIGNMENT != 0)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER,
-                          "the workspace is not aligned to %d bytes", WORKSPACE_ALIGNMENT);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER,
+                              "the workspace is not aligned to %d bytes", WORKSPACE_ALIGNMENT);
     if (!machine.find(*workspace, &found) || found.device != handle->device)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the workspace is not in memory of device %d",
-                          handle->device);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "the workspace is not in memory of device %d",
+                              handle->device);
     if (found.begin + found.bytes - *workspace < (uint64_t)bytes)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
-                          "the workspace has %llu bytes, but the plan needs %lld",
-                          (unsigned long long)(found.begin + found.bytes - *workspace), (long long)bytes);
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
+                              "the workspace has %llu bytes, but the plan needs %lld",
+                              (unsigned long long)(found.begin + found.bytes - *workspace), (long long)bytes);
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -237,7 +238,8 @@ static cudnnStatus_t check_overlaps(const machine_range *ranges, int count) {
             if (i == j || ranges[i].access == MACHINE_READ) continue;
             if (ranges[i].begin < ranges[j].begin + ranges[j].bytes &&
                 ranges[j].begin < ranges[i].begin + ranges[i].bytes)
-                return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "%s overlaps %s", ranges[i].what, ranges[j].what);
+                return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "%s overlaps %s", ranges[i].what,
+                                      ranges[j].what);
         }
     return CUDNN_STATUS_SUCCESS;
 }
@@ -246,17 +248,19 @@ static cudnnStatus_t check_execution(const struct cudnnContext *handle, const dn
                                      const dnn_descriptor *pack, const dnn_device *device) {
     if (plan->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ||
         pack->type != CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "not an execution plan and a variant pack");
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM, "not an execution plan and a variant pack");
     if (!plan->final || !pack->final)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED,
-                          "the plan or the variant pack is not finalized");
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED,
+                              "the plan or the variant pack is not finalized");
     const cudnnStatus_t status = check_current(handle);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     if (device->capability != handle->properties.capability ||
         device->multiprocessors != handle->properties.multiprocessors)
-        return dnn_misuse(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH, "the plan was made for another device");
+        return MACHINE_MISUSE(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
+                              "the plan was made for another device");
     if (!handle->stream)
-        return dnn_misuse(CUDNN_STATUS_BAD_PARAM, "the handle has no stream: it would use the NULL stream");
+        return MACHINE_MISUSE(CUDNN_STATUS_BAD_PARAM,
+                              "the handle has no stream: it would use the NULL stream");
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -278,7 +282,7 @@ static cudnnStatus_t enqueue(const struct cudnnContext *handle, const dnn_convol
     if (status != CUDNN_STATUS_SUCCESS) return status;
     if (machine.enqueue(handle->stream, "cudnnBackendExecute", ranges, count, run, w, sizeof *w) !=
         CUDA_SUCCESS)
-        return dnn_unsupported(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "the driver refuses the command");
+        return MACHINE_NOTED(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "the driver refuses the command");
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -298,8 +302,8 @@ cudnnStatus_t dnn_execute(cudnnHandle_t handle, const dnn_descriptor *plan, cons
     if (status == CUDNN_STATUS_SUCCESS) status = find_workspace(handle, pack, what.workspace, &w.workspace);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     if (dnn_has_fault("refuse", what.index))
-        return dnn_unsupported(CUDNN_STATUS_EXECUTION_FAILED, "planted failure of engine %lld",
-                               (long long)what.index);
+        return MACHINE_NOTED(CUDNN_STATUS_EXECUTION_FAILED, "planted failure of engine %lld",
+                             (long long)what.index);
     w.arithmetic.without_last = dnn_has_fault("wrong", what.index);
     char text[200];
     dnn_print_convolution(&convolution, text, sizeof text);

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,9 +64,24 @@ void machine_call_begin(const char *call) {
     running = call;
 }
 
-void machine_note(const char *format, va_list arguments) {
+static void write_note(const char *format, va_list arguments) {
     const int length = snprintf(note, sizeof note, "%s: ", running);
     vsnprintf(note + length, sizeof note - (size_t)length, format, arguments);
+}
+
+void machine_note(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_note(format, arguments);
+    va_end(arguments);
+}
+
+void machine_note_misuse(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_note(format, arguments);
+    va_end(arguments);
+    if (machine_load()) machine.refuse("%s", note);
 }
 
 void machine_note_clear(void) {
@@ -74,8 +90,4 @@ void machine_note_clear(void) {
 
 const char *machine_last_note(void) {
     return note;
-}
-
-void machine_report(const char *text) {
-    if (machine_load()) machine.refuse("%s", text);
 }

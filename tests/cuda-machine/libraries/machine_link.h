@@ -6,8 +6,6 @@
 
 #include "../machine.h"
 
-#include <stdarg.h>
-
 /* X(function): of machine.h, without its prefix. */
 #define MACHINE_LIST(X)                                                                                      \
     X(refuse)                                                                                                \
@@ -48,11 +46,15 @@ void machine_fill(void *to, bool bf16, int64_t count);
 /* The calling thread's note of what is wrong, "CALL: TEXT", with the call that machine_call_begin named last.
  */
 void machine_call_begin(const char *call);
-void machine_note(const char *format, va_list arguments);
+void machine_note(const char *format, ...) MACHINE_PRINTF(1, 2);
 void machine_note_clear(void);
 const char *machine_last_note(void); /* "" if there is none */
+/* The same, and reports it as a violation of a rule of the machine if there is one: the caller is wrong.
+ * Without a machine, planning continues with the error. */
+void machine_note_misuse(const char *format, ...) MACHINE_PRINTF(1, 2);
 
-/* Reports a violation if there is a machine; without one, planning continues with the error. */
-void machine_report(const char *text);
+/* The status of a call after a note, or a misuse: (status, format, ...). */
+#define MACHINE_NOTED(status, ...)  (machine_note(__VA_ARGS__), (status))
+#define MACHINE_MISUSE(status, ...) (machine_note_misuse(__VA_ARGS__), (status))
 
 #endif

@@ -22,7 +22,6 @@
 #include "nccl_comm.h"
 
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,37 +34,16 @@ static const char *const names[ncclNumResults] = {
     "ncclSuccess",         "ncclUnhandledCudaError", "ncclSystemError", "ncclInternalError",
     "ncclInvalidArgument", "ncclInvalidUsage",       "ncclRemoteError", "ncclInProgress"};
 
-static ncclResult_t fail(ncclResult_t result, const char *format, ...) MACHINE_PRINTF(2, 3);
-static ncclResult_t misuse(ncclResult_t result, const char *format, ...) MACHINE_PRINTF(2, 3);
-
-static ncclResult_t fail(ncclResult_t result, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    machine_note(format, arguments);
-    va_end(arguments);
-    return result;
-}
-
-/* The caller is wrong. */
-static ncclResult_t misuse(ncclResult_t result, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    machine_note(format, arguments);
-    va_end(arguments);
-    machine_report(machine_last_note());
-    return result;
-}
-
 /* Begins a call: a planted failure (P2P_MACHINE_FAIL) is returned. */
 static ncclResult_t begin(const char *call) {
     machine_call_begin(call);
-    if (!machine_load()) return fail(ncclUnhandledCudaError, "there is no driver");
+    if (!machine_load()) return MACHINE_NOTED(ncclUnhandledCudaError, "there is no driver");
     const char *planted = machine.should_fail(call, true);
     for (int i = 0; planted && i < ncclNumResults; i++)
-        if (strcmp(names[i], planted) == 0) return fail((ncclResult_t)i, "planted failure");
+        if (strcmp(names[i], planted) == 0) return MACHINE_NOTED((ncclResult_t)i, "planted failure");
     if (!planted) return ncclSuccess;
-    return fail(machine_is_drivers(planted) ? ncclUnhandledCudaError : ncclInternalError,
-                "planted failure %s", planted);
+    return MACHINE_NOTED(machine_is_drivers(planted) ? ncclUnhandledCudaError : ncclInternalError,
+                         "planted failure %s", planted);
 }
 
 MACHINE_EXPORT const char *ncclGetErrorString(ncclResult_t result) {
@@ -94,8 +72,8 @@ static ncclComm_t live(ncclComm_t comm) {
     if (found) nccl_hold(found);
     pthread_mutex_unlock(&list_lock);
     if (!found)
-        misuse(ncclInvalidArgument,
-               comm ? "a communicator that was destroyed, or never was one" : "the communicator is NULL");
+        machine_note_misuse("%s", comm ? "a communicator that was destroyed, or never was one"
+                                       : "the communicator is NULL");
     return found;
 }
 
@@ -107,7 +85,7 @@ static ncclResult_t use(ncclComm_t comm) {
         return ncclSuccess;
     }
     nccl_drop(comm);
-    return misuse(ncclInvalidUsage, "another thread is using the communicator");
+    return MACHINE_MISUSE(ncclInvalidUsage, "another thread is using the communicator");
 }
 
 static ncclResult_t release(ncclComm_t comm, ncclResult_t result) {
@@ -161,8 +139,8 @@ static ncclResult_t wait_for_ranks(ncclComm_t comm) {
     int absent;
     while ((absent = nccl_world_absent(comm->world)) >= 0) {
         if (limit > 0 && test_clock() - begun > limit)
-            return misuse(ncclSystemError, "rank %d has waited for rank %d for %g s", comm->rank, absent,
-                          limit);
+            return MACHINE_MISUSE(ncclSystemError, "rank %d has waited for rank %d for %g s", comm->rank,
+                                  absent, limit);
         nanosleep(&pause, NULL);
     }
     return ncclSuccess;
@@ -172,7 +150,7 @@ static ncclResult_t check_connected(ncclComm_t comm) {
     int pair[2];
     if (nccl_world_absent(comm->world) >= 0) return ncclInProgress;
     if (nccl_world_duplicate(comm->world, pair))
-        return misuse(ncclInvalidUsage, "ranks %d and %d are on one device", pair[0], pair[1]);
+        return MACHINE_MISUSE(ncclInvalidUsage, "ranks %d and %d are on one device", pair[0], pair[1]);
     comm->phase = NCCL_READY;
     return ncclSuccess;
 }
@@ -202,7 +180,7 @@ static ncclResult_t check_whole(void) {
             all += strcmp(group.operation[j].comm->name, comm->name) == 0;
         }
         if (all != own * ranks_of_thread(comm))
-            return misuse(
+            return MACHINE_MISUSE(
                 ncclInvalidUsage,
                 "the group has %d collectives of rank %d, but not as many of each rank of this thread", own,
                 comm->rank);
@@ -213,7 +191,7 @@ static ncclResult_t check_whole(void) {
 /* A nonblocking communicator's collectives wait until its state was queried. */
 static ncclResult_t put_off(const nccl_operation *operation) {
     nccl_operation *copy = malloc(sizeof *copy), **last = &operation->comm->pending;
-    if (!copy) return fail(ncclSystemError, "no memory");
+    if (!copy) return MACHINE_NOTED(ncclSystemError, "no memory");
     *copy = *operation;
     copy->next = NULL;
     while (*last) last = &(*last)->next;
@@ -259,7 +237,7 @@ MACHINE_EXPORT ncclResult_t ncclGroupStart(void) {
 
 MACHINE_EXPORT ncclResult_t ncclGroupEnd(void) {
     const ncclResult_t planted = begin("ncclGroupEnd");
-    if (group.depth == 0) return misuse(ncclInvalidUsage, "no group was started");
+    if (group.depth == 0) return MACHINE_MISUSE(ncclInvalidUsage, "no group was started");
     if (planted != ncclSuccess) group.failure = planted;
     return --group.depth > 0 ? ncclSuccess : end_group();
 }
@@ -281,7 +259,7 @@ MACHINE_EXPORT ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     ncclResult_t result = begin("ncclGetUniqueId");
     if (!machine_load()) result = ncclSuccess; /* needs none */
     if (result != ncclSuccess) return result;
-    if (!id) return misuse(ncclInvalidArgument, "no place for the identifier");
+    if (!id) return MACHINE_MISUSE(ncclInvalidArgument, "no place for the identifier");
     memset(id, 0, sizeof *id);
     memcpy(id->internal, id_mark, sizeof id_mark);
     char *name = id->internal + sizeof id_mark;
@@ -301,33 +279,33 @@ static ncclResult_t check_config(const ncclConfig_t *config) {
     const ncclConfig_t right = NCCL_CONFIG_INITIALIZER;
     if (!config) return ncclSuccess;
     if (config->size != right.size || config->magic != right.magic || config->version != right.version)
-        return misuse(ncclInvalidArgument,
-                      "the configuration was not initialized with NCCL_CONFIG_INITIALIZER");
+        return MACHINE_MISUSE(ncclInvalidArgument,
+                              "the configuration was not initialized with NCCL_CONFIG_INITIALIZER");
     if (config->blocking != NCCL_CONFIG_UNDEF_INT && config->blocking != 0 && config->blocking != 1)
-        return misuse(ncclInvalidArgument, "blocking is %d", config->blocking);
+        return MACHINE_MISUSE(ncclInvalidArgument, "blocking is %d", config->blocking);
     return ncclSuccess;
 }
 
 static ncclResult_t make(ncclComm_t *made, int ranks, const ncclUniqueId *id, int rank,
                          const ncclConfig_t *config) {
     char bus_id[NCCL_BUS_ID] = "", why[300] = "";
-    if (!made) return misuse(ncclInvalidArgument, "no place for the communicator");
+    if (!made) return MACHINE_MISUSE(ncclInvalidArgument, "no place for the communicator");
     *made = NULL;
     if (memcmp(id->internal, id_mark, sizeof id_mark) != 0)
-        return misuse(ncclInvalidArgument, "no identifier");
+        return MACHINE_MISUSE(ncclInvalidArgument, "no identifier");
     if (ranks < 1 || ranks > NCCL_MOST_RANKS || rank < 0 || rank >= ranks)
-        return misuse(ncclInvalidArgument, "rank %d of %d", rank, ranks);
+        return MACHINE_MISUSE(ncclInvalidArgument, "rank %d of %d", rank, ranks);
     const int device = machine.current_device();
-    if (device < 0) return misuse(ncclInvalidUsage, "no context is current on the calling thread");
+    if (device < 0) return MACHINE_MISUSE(ncclInvalidUsage, "no context is current on the calling thread");
     if (machine.device_error(device) != CUDA_SUCCESS)
-        return fail(ncclUnhandledCudaError, "device %d is lost", device);
+        return MACHINE_NOTED(ncclUnhandledCudaError, "device %d is lost", device);
     if (!nccl_algorithms_known(nccl_version()))
-        return fail(ncclInvalidUsage, "NCCL_ALGO=%s has an unknown name", getenv("NCCL_ALGO"));
+        return MACHINE_NOTED(ncclInvalidUsage, "NCCL_ALGO=%s has an unknown name", getenv("NCCL_ALGO"));
     if (group.made_count == NCCL_MOST_RANKS)
-        return misuse(ncclInvalidUsage, "too many communicators in a group");
+        return MACHINE_MISUSE(ncclInvalidUsage, "too many communicators in a group");
     machine.bus_id(bus_id, sizeof bus_id, device);
     ncclComm_t comm = calloc(1, sizeof *comm);
-    if (!comm) return fail(ncclSystemError, "no memory");
+    if (!comm) return MACHINE_NOTED(ncclSystemError, "no memory");
     pthread_mutex_init(&comm->user, NULL);
     snprintf(comm->name, sizeof comm->name, "%.64s", id->internal + sizeof id_mark);
     comm->ranks = ranks;
@@ -340,7 +318,7 @@ static ncclResult_t make(ncclComm_t *made, int ranks, const ncclUniqueId *id, in
     comm->world = nccl_world_join(comm->name, ranks, rank, bus_id, why, sizeof why);
     if (!comm->world) {
         nccl_drop(comm);
-        return misuse(ncclInvalidUsage, "%s", why);
+        return MACHINE_MISUSE(ncclInvalidUsage, "%s", why);
     }
     add_to_list(comm);
     group.made[group.made_count++] = *made = comm;
@@ -387,7 +365,7 @@ static ncclResult_t ask(ncclComm_t comm) {
 MACHINE_EXPORT ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *state) {
     const ncclResult_t result = begin("ncclCommGetAsyncError");
     if (result != ncclSuccess) return result;
-    if (!state) return misuse(ncclInvalidArgument, "no place for the state");
+    if (!state) return MACHINE_MISUSE(ncclInvalidArgument, "no place for the state");
     if (!live(comm)) return ncclInvalidArgument;
     /* May be queried by any thread: by a watchdog, too. */
     pthread_mutex_lock(&comm->user);
@@ -398,7 +376,7 @@ MACHINE_EXPORT ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t 
 
 static ncclResult_t check_idle(ncclComm_t comm) {
     if (comm->pending || comm->references > 2)
-        return misuse(ncclInvalidUsage, "collectives of rank %d are under way", comm->rank);
+        return MACHINE_MISUSE(ncclInvalidUsage, "collectives of rank %d are under way", comm->rank);
     return ncclSuccess;
 }
 
@@ -408,7 +386,7 @@ MACHINE_EXPORT ncclResult_t ncclCommFinalize(ncclComm_t comm) {
     if (result != ncclSuccess) return result;
     result = check_idle(comm);
     if (result == ncclSuccess && comm->phase != NCCL_READY)
-        result = misuse(ncclInvalidUsage, "rank %d is not connected, or finalized", comm->rank);
+        result = MACHINE_MISUSE(ncclInvalidUsage, "rank %d is not connected, or finalized", comm->rank);
     if (result == ncclSuccess) {
         comm->phase = NCCL_FINALIZED;
         comm->busy = !comm->blocking;
@@ -424,7 +402,7 @@ MACHINE_EXPORT ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     if (result != ncclSuccess) return result;
     result = check_idle(comm);
     if (result == ncclSuccess && comm->busy)
-        result = misuse(ncclInvalidUsage, "a call of rank %d has not finished", comm->rank);
+        result = MACHINE_MISUSE(ncclInvalidUsage, "a call of rank %d has not finished", comm->rank);
     if (result != ncclSuccess) return release(comm, result);
     take_from_list(comm);
     nccl_drop(comm);
@@ -442,7 +420,7 @@ static ncclResult_t abort_alone(ncclComm_t comm) {
     const struct timespec a_while = {.tv_nsec = 5000000};
     if (!live(comm)) return ncclInvalidArgument;
     if (atomic_exchange(&comm->aborted, 1)) {
-        const ncclResult_t refused = misuse(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
+        const ncclResult_t refused = MACHINE_MISUSE(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
         nccl_drop(comm);
         return refused;
     }
@@ -465,8 +443,7 @@ static ncclResult_t abort_alone(ncclComm_t comm) {
 MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
     ncclResult_t result = begin("ncclCommAbort");
     if (result != ncclSuccess) return result;
-    if (atomic_fetch_add(&aborting, 1) > 0)
-        (void)misuse(ncclInvalidUsage, "two threads abort communicators at once");
+    if (atomic_fetch_add(&aborting, 1) > 0) machine_note_misuse("two threads abort communicators at once");
     result = abort_alone(comm);
     atomic_fetch_sub(&aborting, 1);
     return result;
@@ -485,10 +462,11 @@ static ncclResult_t check_memory(const struct ncclComm *comm, const char *what, 
                                  size_t bytes) {
     machine_allocation found;
     if (!machine.find(machine_address(memory), &found) || found.device != comm->device)
-        return misuse(ncclInvalidArgument, "%s of rank %d is not in memory of device %d", what, comm->rank,
-                      comm->device);
+        return MACHINE_MISUSE(ncclInvalidArgument, "%s of rank %d is not in memory of device %d", what,
+                              comm->rank, comm->device);
     if (found.begin + found.bytes - machine_address(memory) < bytes)
-        return misuse(ncclInvalidArgument, "%s of rank %d is longer than its memory", what, comm->rank);
+        return MACHINE_MISUSE(ncclInvalidArgument, "%s of rank %d is longer than its memory", what,
+                              comm->rank);
     return ncclSuccess;
 }
 
@@ -497,31 +475,32 @@ static ncclResult_t check_call(const struct ncclComm *comm, const nccl_call *cal
     const size_t size = nccl_type_bytes((ncclDataType_t)call->type), bytes = (size_t)call->count * size;
     const int device = machine.stream_device(stream);
     if (comm->phase != NCCL_READY)
-        return misuse(ncclInvalidUsage, "rank %d is not connected, or finalized", comm->rank);
-    if (comm->busy) return misuse(ncclInvalidUsage, "the last call of rank %d has not finished", comm->rank);
+        return MACHINE_MISUSE(ncclInvalidUsage, "rank %d is not connected, or finalized", comm->rank);
+    if (comm->busy)
+        return MACHINE_MISUSE(ncclInvalidUsage, "the last call of rank %d has not finished", comm->rank);
     if (comm->error != ncclSuccess)
-        return fail((ncclResult_t)comm->error, "rank %d has an asynchronous error", comm->rank);
+        return MACHINE_NOTED((ncclResult_t)comm->error, "rank %d has an asynchronous error", comm->rank);
     if (machine.device_error(comm->device) != CUDA_SUCCESS)
-        return fail(ncclUnhandledCudaError, "device %d is lost", comm->device);
+        return MACHINE_NOTED(ncclUnhandledCudaError, "device %d is lost", comm->device);
     if (size == 0 ||
         (!call->broadcast && (!nccl_type_adds((ncclDataType_t)call->type) || call->operation != ncclSum)))
-        return misuse(ncclInvalidArgument, "type %d or operation %d", call->type, call->operation);
+        return MACHINE_MISUSE(ncclInvalidArgument, "type %d or operation %d", call->type, call->operation);
     if (!nccl_has_algorithm(call->broadcast))
-        return fail(ncclInvalidUsage, "NCCL_ALGO=%s leaves no algorithm", getenv("NCCL_ALGO"));
+        return MACHINE_NOTED(ncclInvalidUsage, "NCCL_ALGO=%s leaves no algorithm", getenv("NCCL_ALGO"));
     if (call->root < 0 || call->root >= comm->ranks)
-        return misuse(ncclInvalidArgument, "the root is %d", call->root);
+        return MACHINE_MISUSE(ncclInvalidArgument, "the root is %d", call->root);
     if (device != comm->device)
-        return misuse(ncclInvalidArgument, "the stream is of device %d, rank %d of %d", device, comm->rank,
-                      comm->device);
+        return MACHINE_MISUSE(ncclInvalidArgument, "the stream is of device %d, rank %d of %d", device,
+                              comm->rank, comm->device);
     ncclResult_t result = check_memory(comm, "the data", from, bytes);
     if (result == ncclSuccess) result = check_memory(comm, "the result", to, bytes);
     if (result == ncclSuccess && from != to && machine_address(from) < machine_address(to) + bytes &&
         machine_address(to) < machine_address(from) + bytes)
-        result =
-            misuse(ncclInvalidArgument, "data and result of rank %d overlap, but are not equal", comm->rank);
+        result = MACHINE_MISUSE(ncclInvalidArgument, "data and result of rank %d overlap, but are not equal",
+                                comm->rank);
     if (result == ncclSuccess && (machine_address(from) % size != 0 || machine_address(to) % size != 0))
-        result =
-            misuse(ncclInvalidArgument, "data or result of rank %d is not aligned to its type", comm->rank);
+        result = MACHINE_MISUSE(ncclInvalidArgument, "data or result of rank %d is not aligned to its type",
+                                comm->rank);
     return result;
 }
 
@@ -532,10 +511,10 @@ static ncclResult_t collect(const char *name, ncclComm_t comm, const nccl_call *
     if (result != ncclSuccess) return in_group(result);
     result = check_call(comm, call, from, to, (CUstream)stream);
     if (result == ncclSuccess && group.depth == 0 && ranks_of_thread(comm) > 1)
-        result =
-            misuse(ncclInvalidUsage, "a thread with several ranks of a communicator calls outside a group");
+        result = MACHINE_MISUSE(ncclInvalidUsage,
+                                "a thread with several ranks of a communicator calls outside a group");
     if (result == ncclSuccess && group.count == MOST_IN_GROUP)
-        result = misuse(ncclInvalidUsage, "too many in a group");
+        result = MACHINE_MISUSE(ncclInvalidUsage, "too many in a group");
     if (result == ncclSuccess) {
         nccl_hold(comm); /* until the group ends */
         group.operation[group.count++] = (nccl_operation){.name = name,

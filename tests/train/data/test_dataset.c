@@ -17,6 +17,7 @@
 
 #include "data_refused.h"
 #include "support/test_expect.h"
+#include "support/test_text.h"
 
 enum { RGB = 3 };
 
@@ -637,14 +638,6 @@ static void test_drawn_data_set(void **state) {
     test_folder_remove(folder);
 }
 
-static void assert_file(const char *path, const char *text) {
-    size_t size;
-    uint8_t *bytes = test_file_read(path, &size);
-    assert_int_equal(size, strlen(text));
-    assert_memory_equal(bytes, text, size);
-    free(bytes);
-}
-
 /* A person's pictures in any of the splits are neither overwritten nor mixed with drawn ones. */
 static void test_drawn_over_pictures(void **state) {
     (void)state;
@@ -660,7 +653,7 @@ static void test_drawn_over_pictures(void **state) {
         test_file_write(test_path(folder, name), "mine", 4);
         REFUSED(sample_data_draw(folder, 9, 16, 1), P2P_USAGE, "exists already");
         MESSAGE_HAS(name);
-        assert_file(test_path(folder, name), "mine");
+        assert_file_is(test_path(folder, name), "mine");
         assert_int_equal(test_folder_entries(folder), 1); /* nothing is drawn beside it */
         free(name);
         test_folder_remove(folder);

@@ -360,7 +360,7 @@ static void test_no_more_is_read_than_decides(void **state) {
     refused_large("a.gif", bytes, size, size_of);
     bytes = jpeg_claiming(40000, 40000, &size);
     refused_large("a.jpg", bytes, size, size_of);
-    OK(image_limits_set(&(image_limits){(uint64_t)IMAGE_MAX_MEGAPIXELS << 20, UINT64_MAX}));
+    OK(image_limits_set(&(image_limits){IMAGE_MAX_PIXELS, UINT64_MAX}));
     bytes = png_claiming(5, 5, &size);
     memcpy(bytes + 33, long_text, 8);
     refused_large("c.png", bytes, 41, "its header does not end within 64 MiB");
@@ -678,7 +678,7 @@ static void test_grid_columns(void **state) {
     for (int side = 1; side <= 8192; side = side * 2 - side / 3) {
         const int columns = picture_grid_columns(1000, side);
         assert_true(columns >= 1 && (columns == PICTURE_GRID_MAX_COLUMNS || side > 1500));
-        assert_true((int64_t)columns * side * PICTURE_GRID_ROWS * side < (int64_t)IMAGE_MAX_MEGAPIXELS << 20);
+        assert_true((int64_t)columns * side * PICTURE_GRID_ROWS * side < IMAGE_MAX_PIXELS);
         assert_true(columns * side < IMAGE_MAX_SIDE);
     }
 }

@@ -157,6 +157,20 @@ static void test_one_name_of_two_options(void **state) {
     settings_free(&all);
 }
 
+/* The names of a command's options: all, in the order of the table, and no other command's. */
+static void test_names_of_options(void **state) {
+    (void)state;
+    int count = 0;
+    bool fps = false;
+    for (const char *name; (name = settings_option_name(COMMAND_PAIRS, count)) != NULL; count++) {
+        assert_string_not_equal(name, "ngf");
+        fps = fps || strcmp(name, "fps") == 0;
+    }
+    assert_true(fps);
+    assert_string_equal(settings_option_name(COMMAND_PAIRS, count - 1), "help");
+    assert_null(settings_option_name(COMMAND_PAIRS, count + 1));
+}
+
 static settings counts_of(const char *line) {
     char words[64];
     settings all;
@@ -179,12 +193,14 @@ static void test_lists(void **state) {
     settings_free(&none), settings_free(&one), settings_free(&three);
     static const struct {
         const char *line, *message;
-    } refused[] = {{"--gpus 1,1", "--gpus: 1 does not follow a smaller number"},
-                   {"--gpus 1,,2", "--gpus: '' is not a whole number"},
-                   {"--gpus 1,65", "--gpus: 65 is outside 1 to 64"},
-                   {"--gpus 1,1234567890123456789012345678901234567890", "is outside 1 to 64"},
-                   {"--gpus 1,2,3,4,5,6,7,8,9", "--gpus: more than 8 numbers"},
-                   {"--gpus 1;2", "'1;2' is not a whole number"}};
+    } refused[] = {
+        {"--gpus 1,1", "--gpus: 1 does not follow a smaller number"},
+        {"--gpus 1,,2", "--gpus: '' is not a whole number"},
+        {"--gpus 1,65", "--gpus: 65 is outside 1 to 64"},
+        {"--gpus 1,1234567890123456789012345678901234567890", "is outside 1 to 64"},
+        {"--gpus 2.000000000000000000000000000000000000000000000000000000000000000abc", "no list of numbers"},
+        {"--gpus 1,2,3,4,5,6,7,8,9", "--gpus: more than 8 numbers"},
+        {"--gpus 1;2", "'1;2' is not a whole number"}};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         char words[80];
         settings all;
@@ -328,6 +344,7 @@ int main(void) {
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_replicas_are_checked),
         cmocka_unit_test(test_one_name_of_two_options),
+        cmocka_unit_test(test_names_of_options),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_preset_of_the_loop),

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "support/model_session.h"
 #include "support/test_expect.h"
 
 /* ---- Reads that fail: the linker passes the program's fread() and ferror() through this file ---------- */
@@ -53,31 +54,18 @@ static void save_checkpoints(const int *steps, int count) {
     config.depth = 2;
     config.ngf = config.ndf = 1;
     config.discriminator_net = DISCRIMINATOR_pixel;
-    pix2pix *model;
-    OK(pix2pix_create(&model, &config));
-    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
-    p2p_graph *graph;
-    OK(pix2pix_graph_train(model, &options, &graph));
-    p2p_device *device;
-    p2p_session *session;
-    p2p_plan *plan;
-    OK(p2p_device_open("reference", &device));
-    OK(p2p_session_create(&device, 1, NULL, &session));
-    OK(p2p_session_plan(session, "train", &graph, &plan));
-    OK(p2p_session_allocate(session, NULL, NULL));
-    OK(p2p_session_initialise(session, model->generator.network, 1));
-    OK(p2p_session_initialise(session, model->discriminator.network, 1));
+    model_session made;
+    model_session_open(&made, &config);
+    OK(p2p_session_initialise(made.session, made.model->generator.network, 1));
+    OK(p2p_session_initialise(made.session, made.model->discriminator.network, 1));
     for (int i = 0; i < count; i++) {
         checkpoint_info info = {.position = {.step = steps[i]},
                                 .origin = {.training = {.pairs = 3, .names = 7}},
                                 .settings = json_pack("{s:s}", "data", "toys")};
-        OK(checkpoint_save(test_own_folder, &info, session, model));
+        OK(checkpoint_save(test_own_folder, &info, made.session, made.model));
         checkpoint_info_free(&info);
     }
-    p2p_session_destroy(session);
-    p2p_graph_destroy(graph);
-    p2p_device_close(device);
-    pix2pix_destroy(model);
+    model_session_close(&made);
 }
 
 static void test_every_bit(void **state) {
