@@ -235,7 +235,7 @@ static void no_nccl(void **state) {
 
 static void old_nccl(void **state) {
     (void)state;
-    expect_fallback(two_devices, "libnccl.so.2 is NCCL 2.10.0, 2.18 or newer is needed");
+    expect_fallback(two_devices, "libnccl.so.2 is NCCL 2.10.0, 2.19 or newer is needed");
 }
 
 /* P2P_MACHINE_FAIL makes ncclCommInitRankConfig fail. */
