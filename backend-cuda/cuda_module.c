@@ -37,6 +37,7 @@ static const p2p_device_table table = {
     .buffer_write = cuda_buffer_write,
     .buffer_read = cuda_buffer_read,
     .buffer_copy = cuda_buffer_copy,
+    .memory_left = cuda_memory_left,
     .host_alloc = cuda_host_alloc,
     .host_free = cuda_host_free,
     .op_query = cuda_op_query,

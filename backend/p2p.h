@@ -82,15 +82,22 @@ const char *p2p_device_driver(const p2p_device *device); /* with its version */
 p2p_status p2p_device_check_precision(const p2p_device *device, p2p_precision precision);
 /* Whether convolutions are faster in tf32 than in float32. False if a device only imitates tf32. */
 bool p2p_device_fast_tf32(const p2p_device *device);
+/* Whether the device has several algorithms for convolutions and measures them on request only, though it is
+ * no CPU: P2P_TUNE_AUTO takes stored results, and its heuristics where there are none. */
+bool p2p_device_measures_on_request(const p2p_device *device);
 
 /* The memory of a device. */
 typedef struct {
-    size_t bytes;        /* for buffers; 0 if unknown */
+    size_t bytes; /* 0 if unknown */
+    /* What buffers can take now, beside other processes, and what libraries will take of that: an estimate.
+     * `bytes` and 0 if the device does not report it. */
+    size_t free_bytes, reserve;
     bool in_host;        /* buffers take host memory */
     size_t driver_bytes; /* host memory that the driver takes beside buffers, at most; an estimate */
 } p2p_device_memory;
 
-void p2p_device_memory_of(const p2p_device *device, p2p_device_memory *memory);
+/* `joined`: the device will take part in collectives, whose library needs memory. */
+void p2p_device_memory_of(p2p_device *device, bool joined, p2p_device_memory *memory);
 
 /* Seconds of one transfer each: host to device, device to host, and within the device, once by the driver's
  * copy command and once by the kernel of the copy operation. */

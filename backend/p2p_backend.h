@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 13 };
+enum { P2P_BACKEND_ABI = 14 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -130,6 +130,9 @@ typedef struct {
     /* op_query may request filters in another storage. Algorithms are then chosen (op_choose) for descriptors
      * with the filter as it will be read. */
     bool derives_filters;
+    /* P2P_TUNE_AUTO measures nothing on this device, as on CPUs: its heuristics are good, a measurement of
+     * all algorithms takes minutes, and its winners may differ from start to start. */
+    bool measures_on_request;
     p2p_storage vector; /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
 } p2p_device_info;
 
@@ -173,6 +176,14 @@ typedef struct {
     p2p_status (*buffer_write)(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes);
     p2p_status (*buffer_read)(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
+
+    /* -- optional; if NULL, or after a failure, memory_bytes of p2p_device_info is taken for free -- */
+    /* Sets *free_bytes to what buffers of this process can take of the device's memory now, those that it has
+     * already among them, and *reserve to the part of that which libraries will take while operations are
+     * created and run, an estimate; `joined`: with collectives. Not for devices whose buffers are host
+     * memory.
+     */
+    p2p_status (*memory_left)(p2p_be_device *device, bool joined, size_t *free_bytes, size_t *reserve);
 
     /* -- optional, both or none; if NULL the core allocates with malloc -- */
     /* Memory of the host from and to which transfers are fastest, such as pinned memory. Zero, aligned for
@@ -267,9 +278,10 @@ typedef struct {
 typedef struct {
     /* Collectives under way are complete afterwards. */
     void (*close)(p2p_be_comm *comm);
-    /* P2P_UNSUPPORTED, with the reason, for a collective that the communicator lacks. The core then performs
-     * it through host memory. The answer is the same in all processes. */
-    p2p_status (*query)(p2p_be_comm *comm, const p2p_op *op);
+    /* P2P_UNSUPPORTED, with the reason, for a collective that a communicator of these devices lacks. The core
+     * then performs it through host memory. `devices`, `count` and `world` are those of comm_open, which may
+     * not have been called yet: plans are made before. Cheap. */
+    p2p_status (*query)(p2p_be_device *const *devices, int count, int world, const p2p_op *op);
     /* Start a collective, which runs beside the devices' commands. `op` is a validated all_reduce or
      * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
      * completes when its result is available; commands of that device are ordered after it only by `order`.

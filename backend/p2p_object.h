@@ -8,8 +8,8 @@
 
 /* Loads the first file of this name that is in a folder of modules, and sets *address to its symbol. Nothing
  * is ever unloaded. P2P_INPUT if there is none, with the folders in the message; P2P_FAILED, with the
- * linker's reason or the lack of the symbol, if it can't be used; the message of p2p_descriptor_check_private
- * if others can change it. Another one is not taken in its place. */
+ * linker's reason or the lack of the symbol, if it can't be used; the reason if
+ * others can change it (device/module_trust.h). Another one is not taken in its place. */
 p2p_status p2p_object_load(const char *file, const char *symbol, const void **address);
 
 #endif

@@ -433,7 +433,8 @@ typedef enum {
     P2P_TUNE_STORED,  /* the stored result of an earlier measurement; heuristic if there is none */
     P2P_TUNE_MEASURE, /* the stored result; if there is none, measure and store */
     P2P_TUNE_ANEW,    /* measure and store, replacing a stored result */
-    P2P_TUNE_AUTO     /* for sessions only: P2P_TUNE_STORED on CPUs, P2P_TUNE_MEASURE on other devices */
+    P2P_TUNE_AUTO     /* for sessions only: P2P_TUNE_STORED on CPUs and where the backend leaves measuring to
+                         requests (CUDA), P2P_TUNE_MEASURE on other devices */
 } p2p_tune;
 
 enum { P2P_CHOICE_NAME = 64 };

@@ -1,4 +1,4 @@
-/* Aborts in threads. See cuda_abort.h. */
+/* Aborts in a thread. See cuda_abort.h. */
 #include "cuda_abort.h"
 
 #include "device/cuda_ticket.h"
@@ -6,49 +6,58 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct cuda_abort {
-    CUcontext context;
-    ncclComm_t nccl;
+typedef struct {
     atomic_bool ended;
     atomic_int users; /* the thread, and whoever waits */
-};
+    int count;
+    cuda_abort_one all[];
+} job;
 
-static void release(cuda_abort *job) {
-    if (atomic_fetch_sub(&job->users, 1) == 1) free(job);
+static void release(job *work) {
+    if (atomic_fetch_sub(&work->users, 1) == 1) free(work);
 }
 
 static void *run(void *data) {
-    cuda_abort *job = data;
-    if (cuda_driver.cuCtxSetCurrent(job->context) == CUDA_SUCCESS) cuda_nccl.ncclCommAbort(job->nccl);
-    atomic_store(&job->ended, true);
-    release(job);
+    job *work = data;
+    for (int i = 0; i < work->count; i++)
+        if (cuda_driver.cuCtxSetCurrent(work->all[i].context) == CUDA_SUCCESS)
+            cuda_nccl.ncclCommAbort(work->all[i].nccl);
+    atomic_store(&work->ended, true);
+    release(work);
     return NULL;
 }
 
-static bool start(cuda_abort *job) {
+static job *create(const cuda_abort_one *all, int count) {
+    job *work = malloc(sizeof *work + (size_t)count * sizeof *all);
+    if (!work) return NULL;
+    atomic_init(&work->ended, false);
+    atomic_init(&work->users, 2);
+    work->count = count;
+    memcpy(work->all, all, (size_t)count * sizeof *all);
+    return work;
+}
+
+/* The job with a thread that runs it; NULL if there is no thread or memory. */
+static job *begin(const cuda_abort_one *all, int count) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, run, job) != 0) return false;
-    pthread_detach(thread);
-    return true;
+    job *work = create(all, count);
+    if (work && pthread_create(&thread, NULL, run, work) != 0) {
+        free(work);
+        return NULL;
+    }
+    if (work) pthread_detach(thread);
+    return work;
 }
 
-cuda_abort *cuda_abort_begin(CUcontext context, ncclComm_t nccl) {
-    cuda_abort *job = calloc(1, sizeof *job);
-    if (!job) return NULL;
-    job->context = context;
-    job->nccl = nccl;
-    atomic_init(&job->ended, false);
-    atomic_init(&job->users, 2);
-    if (start(job)) return job;
-    free(job);
-    return NULL;
-}
-
-bool cuda_abort_finish(cuda_abort *job, double *waited) {
-    if (!job) return false;
-    while (!atomic_load(&job->ended) && *waited < CUDA_ABORT_SECONDS) *waited += cuda_pause_after(*waited);
-    const bool ended = atomic_load(&job->ended);
-    release(job);
+bool cuda_abort_all(const cuda_abort_one *all, int count) {
+    double waited = 0;
+    if (count == 0) return true;
+    job *work = begin(all, count);
+    if (!work) return false;
+    while (!atomic_load(&work->ended) && waited < CUDA_ABORT_SECONDS) waited += cuda_pause_after(waited);
+    const bool ended = atomic_load(&work->ended);
+    release(work);
     return ended;
 }

@@ -1,7 +1,10 @@
 /* Aborts of NCCL's communicators that end in time.
  *
- * ncclCommAbort waits for kernels, copies and threads of NCCL. If the device hangs, it may never return, so
- * each abort is made by a thread of its own, which nobody waits for longer than a limit.
+ * ncclCommAbort waits for kernels, copies and threads of NCCL. If a device hangs, it may never return, so the
+ * aborts are made by a thread of their own, which nobody waits for longer than a limit. One thread makes all
+ * of them, one after the other: communicators that were made in one group have a job in common, which NCCL
+ * joins and frees at the first abort without protection against a second thread (2.19 to 2.21 at least). None
+ * waits for the next: the last abort of a process does the work of all.
  */
 #ifndef CUDA_ABORT_H
 #define CUDA_ABORT_H
@@ -12,15 +15,14 @@
 
 enum { CUDA_ABORT_SECONDS = 5 };
 
-typedef struct cuda_abort cuda_abort;
+/* A communicator of a device with this context. */
+typedef struct {
+    CUcontext context;
+    ncclComm_t nccl;
+} cuda_abort_one;
 
-/* Begins to abort the communicator of a device with this context. NULL: there is no thread or memory for it,
- * and nothing was aborted. */
-cuda_abort *cuda_abort_begin(CUcontext context, ncclComm_t nccl);
-
-/* Waits until the abort has ended. `*waited`: seconds of such waits so far, at most CUDA_ABORT_SECONDS for
- * several aborts that have begun together. False if it has not ended by then: the communicator's device must
- * not be used again. NULL is allowed, and gives false. */
-bool cuda_abort_finish(cuda_abort *job, double *waited);
+/* Aborts the communicators in this order. False if that has not ended within CUDA_ABORT_SECONDS, or if there
+ * is no thread or memory for it: none of their devices must be used again. */
+bool cuda_abort_all(const cuda_abort_one *all, int count);
 
 #endif

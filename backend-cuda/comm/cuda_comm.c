@@ -23,7 +23,6 @@ typedef struct {
     p2p_be_comm *comm;
     p2p_be_device *device;
     ncclComm_t nccl;
-    cuda_abort *abort; /* under way */
     CUstream stream;
     p2p_ticket after[RECENT], done[RECENT]; /* of collective c: [c % RECENT] */
 } member;
@@ -39,12 +38,13 @@ struct p2p_be_comm {
     const p2p_processes *processes; /* NULL: none but this one, or NCCL finds them */
     bool opened;                    /* a failure makes devices unusable; before, there is another way */
     bool by_others;                 /* the failure is perhaps that of another process */
-    bool stuck;                     /* an abort has not ended: the member's device is lost */
+    bool stuck;                     /* an abort has not ended: the devices are lost */
     double deadline;                /* of opening, as clock_now; 0: none */
     mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
     collective recent[RECENT];      /* collective c: [c % RECENT] */
     int64_t started;                /* collectives */
     const member *hung;             /* whose work has reached the time limit; NULL: none's */
+    cuda_abort_one *aborted;        /* room for all members */
     member member[];
 };
 
@@ -84,19 +84,19 @@ static void mark_stuck(member *one) {
              CUDA_ABORT_SECONDS);
 }
 
-/* All at once: none waits for the abort of another member. */
+/* Lost devices are left alone. */
 static void abort_members(p2p_be_comm *comm) {
-    double waited = 0;
+    int count = 0;
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
         if (one->nccl && !cuda_enter_release(&one->device->queue)) one->nccl = NULL;
-        if (one->nccl) one->abort = cuda_abort_begin(one->device->queue.context, one->nccl);
+        if (one->nccl) comm->aborted[count++] = (cuda_abort_one){one->device->queue.context, one->nccl};
     }
+    const bool ended = cuda_abort_all(comm->aborted, count);
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        if (one->nccl && !cuda_abort_finish(one->abort, &waited)) mark_stuck(one);
+        if (one->nccl && !ended) mark_stuck(one);
         one->nccl = NULL;
-        one->abort = NULL;
     }
 }
 
@@ -279,30 +279,39 @@ static p2p_status begin_group(p2p_be_comm *comm) {
 
 /* ---- Collectives ----------------------------------------------------------------------------------- */
 
-/* NCCL's type of a sum; ncclNumTypes if it has none, or rounds more than once. */
-static ncclDataType_t sum_type(const p2p_be_comm *comm, p2p_type type) {
-    switch (type) {
-    case P2P_TYPE_f32:
-        return ncclFloat32;
-    case P2P_TYPE_f64:
-        return ncclFloat64;
-    case P2P_TYPE_bf16: /* with two summands there is one rounding */
-        return comm->world <= 2 ? ncclBfloat16 : ncclNumTypes;
-    default:
-        return ncclNumTypes;
-    }
+/* Whether NCCL has sums of the type, and rounds them once. */
+static bool has_sum(int world, p2p_type type) {
+    if (type == P2P_TYPE_bf16) return world <= 2; /* two summands: one rounding */
+    return type == P2P_TYPE_f32 || type == P2P_TYPE_f64;
 }
 
-p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
+/* NCCL's type of such a sum. */
+static ncclDataType_t sum_type(p2p_type type) {
+    if (type == P2P_TYPE_bf16) return ncclBfloat16;
+    return type == P2P_TYPE_f64 ? ncclFloat64 : ncclFloat32;
+}
+
+/* A library that is missing is not looked for again. */
+static p2p_status load_nccl(void) {
+    static char missing[1024]; /* the reason */
+    if (missing[0]) return cuda_host->fail(P2P_UNSUPPORTED, "%s", missing);
+    const p2p_status status = cuda_nccl_load();
+    if (status != P2P_OK) snprintf(missing, sizeof missing, "%s", cuda_host->message());
+    return status;
+}
+
+p2p_status cuda_comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
     const p2p_tensor *y = &op->t[0];
-    const char *name = comm->member[0].device->queue.name;
+    const char *name = devices[0]->queue.name;
+    (void)count;
+    P2P_TRY(load_nccl());
     if (!p2p_tensor_is_whole(y))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL has no %s of a channel range", name,
                                p2p_kind_name(op->kind));
     if (op->kind == P2P_KIND_broadcast) return P2P_OK;
     if (op->reduction != P2P_REDUCE_SUM)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL does not combine moments", name);
-    if (sum_type(comm, y->type) == ncclNumTypes)
+    if (!has_sum(world, y->type))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL would round sums of %s at every addition", name,
                                p2p_type_name(y->type));
     return P2P_OK;
@@ -326,7 +335,7 @@ static p2p_status issue_tickets(p2p_be_comm *comm, p2p_ticket *done) {
     return P2P_OK;
 }
 
-static p2p_status call(const p2p_be_comm *comm, member *one, const p2p_op *op, CUdeviceptr address) {
+static p2p_status call(member *one, const p2p_op *op, CUdeviceptr address) {
     void *memory = (void *)(uintptr_t)address;
     const p2p_tensor *y = &op->t[0];
     cudaStream_t stream = (cudaStream_t)one->stream;
@@ -334,8 +343,8 @@ static p2p_status call(const p2p_be_comm *comm, member *one, const p2p_op *op, C
         TRY_NCCL(one, ncclBroadcast, memory, memory, p2p_tensor_bytes(y), ncclUint8, (int)op->root, one->nccl,
                  stream);
     else
-        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(comm, y->type),
-                 ncclSum, one->nccl, stream);
+        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(y->type), ncclSum,
+                 one->nccl, stream);
     return P2P_OK;
 }
 
@@ -343,7 +352,7 @@ static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_co
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
         P2P_TRY(cuda_enter(&one->device->queue));
-        P2P_TRY(call(comm, one, op, cuda_address(replicas[i].binding)));
+        P2P_TRY(call(one, op, cuda_address(replicas[i].binding)));
     }
     return P2P_OK;
 }
@@ -549,7 +558,7 @@ static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_proc
 /* Whether NCCL can be used: it is loaded, and no device has two replicas. */
 static p2p_status prepare(p2p_be_device *const *devices, int count, const p2p_processes *processes) {
     p2p_status status = check_distinct(devices, count);
-    if (status == P2P_OK) status = cuda_nccl_load();
+    if (status == P2P_OK) status = load_nccl();
     return processes ? agree(devices, count, processes, status, false) : status;
 }
 
@@ -596,6 +605,12 @@ static void stop_watching(p2p_be_comm *comm) {
     }
 }
 
+static void destroy_comm(p2p_be_comm *comm) {
+    mtx_destroy(&comm->lock);
+    free(comm->aborted);
+    free(comm);
+}
+
 /* The devices are as good as before if NCCL refuses them. */
 static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     status = abort_all(comm, status);
@@ -607,8 +622,7 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     }
     for (int i = 0; i < comm->count; i++)
         if (comm->member[i].device->queue.lost) status = P2P_DEVICE_LOST;
-    mtx_destroy(&comm->lock);
-    free(comm);
+    destroy_comm(comm);
     if (status != P2P_FAILED && status != P2P_UNSUPPORTED) return status;
     return cuda_host->hint(
         P2P_UNSUPPORTED,
@@ -620,7 +634,9 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
 static p2p_be_comm *create_comm(p2p_be_device *const *devices, int count, int world,
                                 const p2p_processes *processes) {
     p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
-    if (!comm || mtx_init(&comm->lock, mtx_plain) != thrd_success) {
+    if (comm) comm->aborted = calloc((size_t)count, sizeof *comm->aborted);
+    if (!comm || !comm->aborted || mtx_init(&comm->lock, mtx_plain) != thrd_success) {
+        if (comm) free(comm->aborted);
         free(comm);
         return NULL;
     }
@@ -691,8 +707,7 @@ void cuda_comm_close(p2p_be_comm *comm) {
     if (!finished) (void)abort_all(comm, P2P_OK);
     stop_watching(comm);
     for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
-    mtx_destroy(&comm->lock);
-    free(comm);
+    destroy_comm(comm);
 }
 
 double cuda_comm_waited(p2p_be_comm *comm) {

@@ -1,12 +1,16 @@
 # Finds the toolkit with which the CUDA backend is built: the headers of CUDA, cuDNN, cuBLAS and NCCL, and a compiler of
 # kernels. No library is linked. P2P_CUDA_TOOLKIT names a folder and excludes all others. P2P_CUDA is ON, OFF, or AUTO:
-# without a toolkit the build continues, unless P2P_CUDA_TOOLKIT names one.
+# without a toolkit the build continues, unless P2P_CUDA_TOOLKIT names one. A toolkit with which p2p does not compile is
+# none: the host code and a kernel are compiled once to find out.
 #
 # Sets P2P_CUDA_FOUND, and P2P_CUDA_MISSING if there is none; else P2P_CUDA_ROOT, P2P_CUDA_VERSION (12.9),
 # P2P_CUDA_INCLUDE_DIRS, and P2P_CUDA_NVCC or, where it is empty, P2P_CUDA_NVRTC_LIBRARIES.
 
 set(P2P_CUDA_TOOLKIT "" CACHE PATH "Folder of the CUDA toolkit; empty: the first one found")
 set(P2P_CUDA_OLDEST 12.0)
+set(P2P_CUDNN_OLDEST 9.0)
+set(P2P_NCCL_OLDEST 2.18)
+set(P2P_CUDA_SOURCES ${CMAKE_CURRENT_LIST_DIR}/..)
 
 # p2p_cuda_roots(LIST): folders that may be a toolkit, the best first.
 function(p2p_cuda_roots LIST)
@@ -44,6 +48,103 @@ function(p2p_cuda_header RESULT HEADER ROOT)
   endforeach()
 endfunction()
 
+# p2p_cuda_check_version(RESULT LABEL PREFIX HEADER OLDEST): why the version that HEADER defines as PREFIX_MAJOR and
+# PREFIX_MINOR is not enough, or empty.
+function(p2p_cuda_check_version RESULT LABEL PREFIX HEADER OLDEST)
+  set(${RESULT} "" PARENT_SCOPE)
+  set(MAJOR)
+  set(MINOR)
+  if(EXISTS ${HEADER})
+    file(STRINGS ${HEADER} LINES REGEX "^#define ${PREFIX}_(MAJOR|MINOR) ")
+    foreach(LINE ${LINES})
+      if(LINE MATCHES "_(MAJOR|MINOR) +([0-9]+)")
+        set(${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+      endif()
+    endforeach()
+  endif()
+  if("${MAJOR}" STREQUAL "" OR "${MINOR}" STREQUAL "")
+    set(${RESULT} "${HEADER} has no ${PREFIX}_MAJOR" PARENT_SCOPE)
+  elseif("${MAJOR}.${MINOR}" VERSION_LESS OLDEST)
+    set(${RESULT} "${HEADER} is ${LABEL} ${MAJOR}.${MINOR}, older than ${OLDEST}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+# p2p_cuda_run(RESULT COMMAND...): the first error that the compiler prints, or its last line, if it fails; else empty.
+# TEXT receives what it prints. The text becomes a definition of the compiler: without quotes and the like.
+function(p2p_cuda_run RESULT)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${ARGN} RESULT_VARIABLE FAILED OUTPUT_VARIABLE PRINTED
+    ERROR_VARIABLE PRINTED)
+  set(${RESULT} "" PARENT_SCOPE)
+  set(TEXT "${PRINTED}" PARENT_SCOPE)
+  if(FAILED)
+    string(STRIP "${PRINTED}" PRINTED)
+    string(REGEX REPLACE "[\"\\;#$]" "" PRINTED "${PRINTED}")
+    if(NOT PRINTED MATCHES "[^\n]*error[^\n]*")
+      string(REGEX MATCH "[^\n]*$" LINE "${PRINTED}")
+    else()
+      set(LINE "${CMAKE_MATCH_0}")
+    endif()
+    set(${RESULT} "it fails: ${LINE}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+# p2p_cuda_check_headers(RESULT FOLDERS): why the host code does not compile with the headers, or empty. A second and a
+# half; known afterwards for as long as neither changes.
+function(p2p_cuda_check_headers RESULT FOLDERS)
+  set(${RESULT} "" PARENT_SCOPE)
+  if(NOT CMAKE_C_COMPILER)
+    return()
+  endif()
+  file(GLOB SOURCES ${P2P_CUDA_SOURCES}/*.c ${P2P_CUDA_SOURCES}/library/*.c ${P2P_CUDA_SOURCES}/device/*.c
+    ${P2P_CUDA_SOURCES}/conv/*.c ${P2P_CUDA_SOURCES}/tune/*.c ${P2P_CUDA_SOURCES}/comm/*.c)
+  set(INCLUDED -I${P2P_CUDA_SOURCES} -I${P2P_CUDA_SOURCES}/../backend -isystem ${P2P_CUDA_SOURCES}/compile/headers)
+  list(REMOVE_ITEM FOLDERS /usr/include /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # the compiler has them by itself
+  foreach(FOLDER ${FOLDERS})
+    list(APPEND INCLUDED -isystem ${FOLDER})
+  endforeach()
+  p2p_cuda_run(FAILED ${CMAKE_C_COMPILER} -std=c11 -w -fsyntax-only -D_POSIX_C_SOURCE=200809L ${INCLUDED} ${SOURCES})
+  set(${RESULT} "${FAILED}" PARENT_SCOPE)
+endfunction()
+
+# p2p_cuda_check_nvcc(RESULT NVCC): why it can't be used, or empty: it must compile a kernel, for the oldest card of p2p
+# that it supports. It refuses compilers of the host that are newer than itself, which matter to no kernel, unless it is
+# asked not to.
+function(p2p_cuda_check_nvcc RESULT NVCC)
+  p2p_cuda_run(FAILED ${NVCC} --list-gpu-arch)
+  if(NOT FAILED)
+    string(REGEX MATCH "compute_([7-9][0-9]|[1-9][0-9][0-9])" OLDEST "${TEXT}")
+    p2p_cuda_run(FAILED ${NVCC} -ptx -std=c++17 -allow-unsupported-compiler -Wno-deprecated-gpu-targets -arch=${OLDEST}
+      -I${P2P_CUDA_SOURCES}/.. -o ${CMAKE_BINARY_DIR}/probe.ptx ${P2P_CUDA_SOURCES}/kernels/copy.cu)
+    file(REMOVE ${CMAKE_BINARY_DIR}/probe.ptx)
+  endif()
+  set(${RESULT} "${FAILED}" PARENT_SCOPE)
+endfunction()
+
+# p2p_cuda_check(RESULT ROOT FOLDERS COMPILER): both, for a compiler that is nvcc; of ptxas, that it runs. The outcome is
+# kept until the folders or the compilers change.
+function(p2p_cuda_check RESULT ROOT FOLDERS COMPILER)
+  file(TIMESTAMP ${COMPILER} CHANGED)
+  set(KEY "${FOLDERS} ${COMPILER} ${CHANGED} ${CMAKE_C_COMPILER}")
+  if(NOT P2P_CUDA_CHECKED STREQUAL KEY)
+    if(COMPILER MATCHES "nvcc$")
+      p2p_cuda_check_nvcc(FAILED ${COMPILER})
+    else()
+      p2p_cuda_run(FAILED ${COMPILER} --version)
+    endif()
+    if(FAILED)
+      set(${RESULT} "${COMPILER} can't be used, because ${FAILED}" PARENT_SCOPE)
+      return()
+    endif()
+    p2p_cuda_check_headers(FAILED "${FOLDERS}")
+    if(FAILED)
+      set(${RESULT} "p2p can't be compiled with the headers of ${ROOT}, because ${FAILED}" PARENT_SCOPE)
+      return()
+    endif()
+    set(P2P_CUDA_CHECKED "${KEY}" CACHE INTERNAL "The toolkit that was found to be fit")
+  endif()
+  set(${RESULT} "" PARENT_SCOPE)
+endfunction()
+
 # p2p_cuda_try(ROOT): sets the variables above, and P2P_CUDA_MISSING to what ROOT lacks.
 function(p2p_cuda_try ROOT)
   set(P2P_CUDA_FOUND FALSE PARENT_SCOPE)
@@ -55,8 +156,17 @@ function(p2p_cuda_try ROOT)
       return()
     endif()
     list(APPEND FOLDERS ${FOLDER})
+    set(UNFIT)
     if(HEADER STREQUAL "cuda.h")
       file(STRINGS ${FOLDER}/cuda.h LINE REGEX "^#define CUDA_VERSION " LIMIT_COUNT 1)
+    elseif(HEADER STREQUAL "cudnn.h")
+      p2p_cuda_check_version(UNFIT cuDNN CUDNN ${FOLDER}/cudnn_version.h ${P2P_CUDNN_OLDEST})
+    elseif(HEADER STREQUAL "nccl.h")
+      p2p_cuda_check_version(UNFIT NCCL NCCL ${FOLDER}/nccl.h ${P2P_NCCL_OLDEST})
+    endif()
+    if(UNFIT)
+      set(P2P_CUDA_MISSING "${UNFIT}" PARENT_SCOPE)
+      return()
     endif()
   endforeach()
   list(REMOVE_DUPLICATES FOLDERS)
@@ -73,10 +183,17 @@ function(p2p_cuda_try ROOT)
   set(NVCC)
   file(GLOB NVRTC ${ROOT}/lib/libnvrtc.so.${MAJOR} ${ROOT}/lib/libnvfatbin.so.${MAJOR})
   list(LENGTH NVRTC COUNT)
+  set(COMPILER ${ROOT}/bin/ptxas)
   if(EXISTS ${ROOT}/bin/nvcc)
     set(NVCC ${ROOT}/bin/nvcc)
+    set(COMPILER ${NVCC})
   elseif(COUNT LESS 2 OR NOT EXISTS ${ROOT}/bin/ptxas)
     set(P2P_CUDA_MISSING "${ROOT} has neither nvcc nor NVRTC, nvFatbin and ptxas" PARENT_SCOPE)
+    return()
+  endif()
+  p2p_cuda_check(UNFIT ${ROOT} "${FOLDERS}" ${COMPILER})
+  if(UNFIT)
+    set(P2P_CUDA_MISSING "${UNFIT}" PARENT_SCOPE)
     return()
   endif()
   set(P2P_CUDA_FOUND TRUE PARENT_SCOPE)
@@ -115,6 +232,9 @@ macro(p2p_cuda_select)
     p2p_cuda_find()
     if(P2P_CUDA_FOUND)
       message(STATUS "CUDA ${P2P_CUDA_VERSION} in ${P2P_CUDA_ROOT}")
+      if(NOT P2P_CUDA_REASON MATCHES "^there is")
+        message(STATUS "CUDA: another toolkit is not used: ${P2P_CUDA_REASON}")
+      endif()
     elseif(P2P_CUDA STREQUAL "AUTO" AND NOT P2P_CUDA_TOOLKIT)
       message(NOTICE "CUDA is left out: ${P2P_CUDA_MISSING}; ci/cuda-toolkit downloads one")
     else()

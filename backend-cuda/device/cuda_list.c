@@ -150,6 +150,7 @@ static void describe_storage(int capability, p2p_device_info *info) {
     info->vector = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
     info->gradient_bf16 = P2P_TYPE_f32;
     info->derives_filters = true;
+    info->measures_on_request = true;
     info->fast_tf32 = tensor_cores;
     if (tensor_cores) {
         info->activation_bf16.type = P2P_TYPE_bf16;

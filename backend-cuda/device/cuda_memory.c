@@ -41,6 +41,23 @@ static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, const cha
                            mebibytes(whole_pages(free_bytes)));
 }
 
+/* What cuDNN and cuBLAS load when they first execute, and as much again for NCCL's channels: an estimate. Of
+ * a small card less, so that something is left. */
+static size_t reserve_of(size_t total, bool joined) {
+    enum { RESERVE_PART = 16 };
+    const size_t one = smaller((size_t)512 << 20, total / RESERVE_PART);
+    return joined ? 2 * one : one;
+}
+
+p2p_status cuda_memory_left(p2p_be_device *device, bool joined, size_t *free_bytes, size_t *reserve) {
+    size_t total = 0;
+    P2P_TRY(cuda_enter(&device->queue));
+    CUDA_TRY(&device->queue, cuMemGetInfo, free_bytes, &total);
+    *free_bytes += device->allocated_bytes;
+    *reserve = reserve_of(total, joined);
+    return P2P_OK;
+}
+
 p2p_status cuda_memory_alloc(p2p_be_device *device, size_t bytes, const char *what, CUdeviceptr *address) {
     *address = 0;
     const CUresult code = cuda_driver.cuMemAlloc(address, bytes > 0 ? bytes : 1);

@@ -6,6 +6,7 @@
 
 p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created);
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer);
+p2p_status cuda_memory_left(p2p_be_device *device, bool joined, size_t *free_bytes, size_t *reserve);
 p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory);
 void cuda_host_free(p2p_be_device *device, void *memory);
 

@@ -51,11 +51,16 @@ INLINE float widened(unsigned bits) {
     return __uint_as_float(bits << 16);
 }
 
+/* CUDA's function for it is missing before compute capability 8.0 in CUDA 12.1. */
+INLINE unsigned bits_of(const __nv_bfloat16 &one) {
+    return *(const unsigned short *)&one;
+}
+
 /* The bits of the nearest bf16s of two numbers, the first in the lower half. Ties go to even; a NaN stays
  * one. */
 INLINE unsigned two_narrowed(float low, float high) {
     const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-    return (unsigned)__bfloat16_as_ushort(both.x) | (unsigned)__bfloat16_as_ushort(both.y) << 16;
+    return bits_of(both.x) | bits_of(both.y) << 16;
 }
 
 INLINE float load_one(const float *from) {
@@ -71,7 +76,7 @@ INLINE void store_one(float *to, float v) {
 }
 
 INLINE void store_one(bf16 *to, float v) {
-    to->bits = __bfloat16_as_ushort(__float2bfloat16_rn(v));
+    to->bits = (unsigned short)bits_of(__float2bfloat16_rn(v));
 }
 
 /* ---- Packs ----------------------------------------------------------------------------------------- */

@@ -40,6 +40,19 @@ static const char *fill(const cuda_file *file, const symbol *symbols, void *tabl
     return missing;
 }
 
+/* Stores the address of a function in the pointer at `pointer`; NULL if there is no such library or function.
+ */
+static void find_function(void *handle, const char *name, void *pointer) {
+    void *found = handle ? dlsym(handle, name) : NULL;
+    memcpy(pointer, &found, sizeof found);
+}
+
+static bool has_all(void *handle, const symbol *symbols) {
+    for (const symbol *at = symbols; at->name; at++)
+        if (!dlsym(handle, at->name)) return false;
+    return true;
+}
+
 /* ---- The libraries --------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -59,9 +72,9 @@ int cuda_dnn_version(void) {
 }
 
 /* Opens the library unless it is open already; false if it can't be opened. */
-static bool is_open(library *one, const char *name) {
+static bool is_open(library *one, const char *name, cuda_fits *fits) {
     one->tried = true;
-    return one->file.handle || cuda_find(name, &one->file);
+    return one->file.handle || cuda_find(name, fits, &one->file);
 }
 
 /* Fills the obstacle for a library that is absent, or whose file can't be opened. */
@@ -132,7 +145,7 @@ static p2p_status fail_stub(p2p_obstacle *obstacle) {
 
 static p2p_status open_driver(p2p_obstacle *obstacle) {
     char cuda[32], release[64];
-    if (!is_open(&driver, "libcuda.so.1"))
+    if (!is_open(&driver, "libcuda.so.1", NULL))
         return fail_missing(&driver, P2P_OBSTACLE_NO_DRIVER, "NVIDIA driver (libcuda.so.1)", obstacle);
     const char *missing = fill(&driver.file, driver_symbols, &cuda_driver);
     if (cuda_driver.cuDriverGetVersion &&
@@ -207,19 +220,13 @@ static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 static void open_early(library *one, const char *stem, int cuda_major) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);
-    one->good = is_open(one, name);
-}
-
-/* Stores the address of a function in the pointer at `pointer`; NULL if there is none. */
-static void find_function(const library *one, const char *name, void *pointer) {
-    void *found = one->good ? dlsym(one->file.handle, name) : NULL;
-    memcpy(pointer, &found, sizeof found);
+    one->good = is_open(one, name, NULL);
 }
 
 static void open_blas_lt(int cuda_major) {
     size_t (*get)(void); /* as cublasLt.h declares it */
     open_early(&blas_lt, "libcublasLt", cuda_major);
-    find_function(&blas_lt, "cublasLtGetVersion", &get);
+    find_function(blas_lt.file.handle, "cublasLtGetVersion", &get);
     if (!get) return;
     const int number = (int)get();
     snprintf(blas_lt.version, sizeof blas_lt.version, "%d.%d.%d", number / 10000, number % 10000 / 100,
@@ -231,24 +238,36 @@ static void open_nvrtc(int cuda_major) {
     int (*get)(int *major, int *minor); /* as nvrtc.h declares it */
     int major, minor;
     open_early(&nvrtc, "libnvrtc", cuda_major);
-    find_function(&nvrtc, "nvrtcVersion", &get);
+    find_function(nvrtc.file.handle, "nvrtcVersion", &get);
     if (get && get(&major, &minor) == 0) snprintf(nvrtc.version, sizeof nvrtc.version, "%d.%d", major, minor);
 }
 
 /* The toolkit that cuDNN was built for must not be newer than the driver. */
+static bool fits_driver(int cuda) {
+    return cuda / 1000 <= driver.number / 1000;
+}
+
 static p2p_status check_dnn_driver(p2p_obstacle *obstacle) {
     const int cuda = (int)cuda_dnn.cudnnGetCudartVersion();
     char reason[CUDA_PATH_BYTES + 128];
-    if (cuda / 1000 <= driver.number / 1000) return P2P_OK;
+    if (fits_driver(cuda)) return P2P_OK;
     snprintf(reason, sizeof reason,
              "%s is cuDNN for CUDA %d; P2P_CUDA_LIBRARY_PATH can name the folder of one for CUDA %d",
              dnn.file.path, cuda / 1000, driver.number / 1000);
     return fail_old_driver(obstacle, cuda / 1000 * 1000, reason);
 }
 
+/* cuda_fits. */
+static bool dnn_fits(void *tried) {
+    size_t (*version)(void), (*cuda)(void); /* as cudnn.h declares them */
+    find_function(tried, "cudnnGetVersion", &version);
+    find_function(tried, "cudnnGetCudartVersion", &cuda);
+    return has_all(tried, dnn_symbols) && version() >= CUDA_DNN_NEEDED && fits_driver((int)cuda());
+}
+
 static p2p_status open_dnn(p2p_obstacle *obstacle) {
     char found[256];
-    if (!is_open(&dnn, "libcudnn.so.9"))
+    if (!is_open(&dnn, "libcudnn.so.9", dnn_fits))
         return fail_missing(&dnn, P2P_OBSTACLE_NO_LIBRARY, dnn_needed, obstacle);
     const char *missing = fill(&dnn.file, dnn_symbols, &cuda_dnn);
     if (cuda_dnn.cudnnGetVersion) dnn.number = (int)cuda_dnn.cudnnGetVersion();
@@ -282,7 +301,7 @@ static p2p_status open_blas(p2p_obstacle *obstacle) {
     snprintf(name, sizeof name, "libcublas.so.%d", cuda);
     snprintf(needed, sizeof needed, "cuBLAS %d (%s), as cuDNN %s needs it,", cuda, name, dnn.version);
     open_blas_lt(cuda);
-    if (!is_open(&blas, name)) return fail_missing(&blas, P2P_OBSTACLE_NO_LIBRARY, needed, obstacle);
+    if (!is_open(&blas, name, NULL)) return fail_missing(&blas, P2P_OBSTACLE_NO_LIBRARY, needed, obstacle);
     const char *missing = fill(&blas.file, blas_symbols, &cuda_blas);
     read_blas_version();
     if (missing || blas.number != cuda) {
@@ -303,10 +322,18 @@ p2p_status cuda_libraries_load(p2p_obstacle *obstacle) {
 
 /* ---- NCCL ------------------------------------------------------------------------------------------ */
 
+/* cuda_fits. */
+static bool nccl_fits(void *tried) {
+    ncclResult_t (*version)(int *number); /* as nccl.h declares it */
+    int number = 0;
+    find_function(tried, "ncclGetVersion", &version);
+    return has_all(tried, nccl_symbols) && version(&number) == ncclSuccess && number >= CUDA_NCCL_NEEDED;
+}
+
 p2p_status cuda_nccl_load(void) {
     char places[1024];
     if (nccl.good) return P2P_OK;
-    if (!is_open(&nccl, "libnccl.so.2")) {
+    if (!is_open(&nccl, "libnccl.so.2", nccl_fits)) {
         cuda_find_places(places, sizeof places);
         return cuda_host->fail(P2P_UNSUPPORTED, "NCCL (libnccl.so.2) is not installed, looked in %s%s%s",
                                places, nccl.file.why[0] ? ": " : "", nccl.file.why);
@@ -316,7 +343,7 @@ p2p_status cuda_nccl_load(void) {
     snprintf(nccl.version, sizeof nccl.version, "%d.%d.%d", nccl.number / 10000, nccl.number % 10000 / 100,
              nccl.number % 100);
     if (nccl.number < CUDA_NCCL_NEEDED)
-        return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s, 2.18 or newer is needed", nccl.file.path,
+        return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s, 2.19 or newer is needed", nccl.file.path,
                                nccl.version);
     if (missing)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s is NCCL %s without the function %s", nccl.file.path,

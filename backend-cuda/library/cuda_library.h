@@ -10,13 +10,13 @@
 
 #include "cuda_error.h"
 
-/* Versions as the libraries number them: 12020 is CUDA 12.2, 90800 is cuDNN 9.8.0, 21800 is NCCL 2.18.0. */
+/* Versions as the libraries number them: 12020 is CUDA 12.2, 90800 is cuDNN 9.8.0, 21901 is NCCL 2.19.1. */
 enum {
     /* The generation of the toolkit that compiled the kernels: they start on every driver of it and of later
      * ones. */
     CUDA_DRIVER_NEEDED = CUDA_VERSION / 1000 * 1000,
     CUDA_DNN_NEEDED = 90800,
-    CUDA_NCCL_NEEDED = 21800
+    CUDA_NCCL_NEEDED = 21901 /* before, another thread than the one that opened it could not abort it */
 };
 
 /* Opens the driver and initialises it. P2P_NO_DEVICE, with *obstacle, if it is missing, too old, or finds no

@@ -125,12 +125,13 @@ void ocl_comm_close(p2p_be_comm *comm) {
     free(comm);
 }
 
-p2p_status ocl_comm_query(p2p_be_comm *comm, const p2p_op *op) {
+p2p_status ocl_comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
     const char *reason;
+    (void)world;
     const bool whole = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;
     if (!ocl_comm_can(op, &reason))
         return ocl_host->fail(P2P_UNSUPPORTED, "opencl: %s can't be reduced", reason);
-    if (!whole || comm->lanes[0].in_host || p2p_tensor_bytes(&op->t[0]) <= OCL_COMM_CHUNK) return P2P_OK;
+    if (!whole || all_in_host(devices, count) || p2p_tensor_bytes(&op->t[0]) <= OCL_COMM_CHUNK) return P2P_OK;
     return ocl_host->fail(P2P_UNSUPPORTED, "opencl: moments of more than %d bytes", (int)OCL_COMM_CHUNK);
 }
 

@@ -15,7 +15,7 @@
 p2p_status ocl_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
                          const p2p_processes *processes, p2p_be_comm **comm);
 void ocl_comm_close(p2p_be_comm *comm);
-p2p_status ocl_comm_query(p2p_be_comm *comm, const p2p_op *op);
+p2p_status ocl_comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op);
 p2p_status ocl_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                                p2p_ticket *done);
 p2p_status ocl_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

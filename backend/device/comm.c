@@ -18,6 +18,7 @@ enum { CHUNK_ELEMENTS = 1 << 20 };
 
 struct p2p_comm {
     p2p_device **devices;
+    p2p_be_device **be_devices; /* the same, as the module has them */
     int count;
     int world;
     const p2p_processes *processes; /* NULL: none, or the module finds them */
@@ -43,6 +44,10 @@ static const p2p_device *repeated_device(p2p_device *const *devices, int count) 
     return NULL;
 }
 
+static void take_be_devices(p2p_device *const *devices, int count, p2p_be_device **be) {
+    for (int i = 0; i < count; i++) be[i] = devices[i]->be;
+}
+
 enum { REASON_BYTES = 160 };
 
 /* The module of all devices if it has a communicator for them; else NULL, and `reason` is why. */
@@ -64,15 +69,51 @@ static const p2p_module *common_module(p2p_device *const *devices, int count, ch
 }
 
 static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
-    p2p_be_device **be = malloc((size_t)comm->count * sizeof *be);
-    if (!be) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
-    for (int i = 0; i < comm->count; i++) be[i] = comm->devices[i]->be;
-    p2p_status status = P2P_CALL("comm_open", module->comm_open((p2p_be_device *const *)be, comm->count,
-                                                                world, rank0, comm->processes, &comm->be));
-    free(be);
+    p2p_be_device *const *be = (p2p_be_device *const *)comm->be_devices;
+    const p2p_status status =
+        P2P_CALL("comm_open", module->comm_open(be, comm->count, world, rank0, comm->processes, &comm->be));
     if (status == P2P_OK) comm->module = module;
     return status;
 }
+
+/* ---- Refusals ----------------------------------------------------------------------------------------- */
+
+/* Replicas whose collectives pass through host memory, as text. In this process no communicator is opened for
+ * them again, which may take the devices' time limit, and the reason is not repeated. */
+typedef struct refusal {
+    struct refusal *next;
+    char replicas[];
+} refusal;
+
+static refusal *refusals;
+
+static refusal *refusal_create(const p2p_comm *comm, int rank0) {
+    const size_t address = sizeof comm->devices[0]->address, size = 64 + (size_t)comm->count * (address + 1);
+    refusal *created = malloc(sizeof *created + size);
+    if (!created) return NULL;
+    int used = snprintf(created->replicas, size, "%d from %d", comm->world, rank0);
+    for (int i = 0; i < comm->count; i++)
+        used += snprintf(created->replicas + used, size - (size_t)used, " %s", comm->devices[i]->address);
+    return created;
+}
+
+static bool is_refused(const refusal *asked) {
+    for (const refusal *known = asked ? refusals : NULL; known; known = known->next)
+        if (strcmp(known->replicas, asked->replicas) == 0) return true;
+    return false;
+}
+
+/* Takes ownership of `added`, which may be NULL. */
+static void refusal_keep(refusal *added, bool refused) {
+    if (!added || !refused || is_refused(added)) {
+        free(added);
+        return;
+    }
+    added->next = refusals;
+    refusals = added;
+}
+
+/* ---- Transport ---------------------------------------------------------------------------------------- */
 
 /* Sets *same to whether all processes have the same text. */
 static p2p_status compare_texts(const p2p_comm *comm, const char *text, bool *same) {
@@ -125,15 +166,24 @@ static p2p_status check_on_host(const p2p_comm *comm) {
                     comm->count, comm->world);
 }
 
-static p2p_status open_transport(p2p_comm *comm, int world, int rank0) {
+/* `refused`: by an earlier attempt. All processes take part, whatever each of them remembers. */
+static p2p_status choose_transport(p2p_comm *comm, int rank0, bool refused) {
     char reason[REASON_BYTES];
     const p2p_module *module = common_module(comm->devices, comm->count, reason);
     bool same;
-    comm->world = world;
-    if (!module) p2p_warn("%s: gradients are reduced through host memory, which is slower", reason);
+    if (!module && !refused)
+        p2p_warn("%s: gradients are reduced through host memory, which is slower", reason);
+    if (refused) module = NULL;
     P2P_TRY(compare_texts(comm, module ? module->name : "", &same));
-    if (module && same) P2P_TRY(try_own(comm, module, world, rank0));
+    if (module && same) P2P_TRY(try_own(comm, module, comm->world, rank0));
     return comm->module ? P2P_OK : check_on_host(comm);
+}
+
+static p2p_status open_transport(p2p_comm *comm, int rank0) {
+    refusal *replicas = refusal_create(comm, rank0);
+    const p2p_status status = choose_transport(comm, rank0, is_refused(replicas));
+    refusal_keep(replicas, status == P2P_OK && !comm->module);
+    return status;
 }
 
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0,
@@ -145,15 +195,18 @@ p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int r
     p2p_comm *opened = calloc(1, sizeof *opened);
     if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     opened->count = count;
+    opened->world = world;
     opened->processes = processes;
     opened->devices = malloc((size_t)count * sizeof(p2p_device *));
+    opened->be_devices = malloc((size_t)count * sizeof(p2p_be_device *));
     opened->replicas = calloc((size_t)count, sizeof *opened->replicas);
-    if (!opened->devices || !opened->replicas) {
+    if (!opened->devices || !opened->be_devices || !opened->replicas) {
         p2p_comm_close(opened);
         return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     }
     memcpy(opened->devices, devices, (size_t)count * sizeof(p2p_device *));
-    p2p_status status = open_transport(opened, world, rank0);
+    take_be_devices(devices, count, opened->be_devices);
+    p2p_status status = open_transport(opened, rank0);
     if (status != P2P_OK) {
         p2p_comm_close(opened);
         return status;
@@ -168,6 +221,7 @@ void p2p_comm_close(p2p_comm *comm) {
     free(comm->staging);
     free(comm->sum);
     free(comm->devices);
+    free(comm->be_devices);
     free(comm->replicas);
     free(comm);
 }
@@ -184,13 +238,20 @@ static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *pla
                : P2P_CALL("broadcast", table->broadcast(comm->be, op, comm->replicas, done));
 }
 
-/* Whether the module's communicator performs the collective. */
-static p2p_status find_own(const p2p_comm *comm, const p2p_op *op, bool *own) {
+/* Whether a communicator of the module performs the collective; `module` may be NULL. */
+static p2p_status query_own(const p2p_module *module, p2p_be_device *const *devices, int count, int world,
+                            const p2p_op *op, bool *own) {
     *own = false;
-    if (!comm->module) return P2P_OK;
-    const p2p_status status = P2P_CALL("comm_query", comm->module->comm.query(comm->be, op));
+    if (!module) return P2P_OK;
+    const p2p_status status = P2P_CALL("comm_query", module->comm.query(devices, count, world, op));
     *own = status == P2P_OK;
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
+}
+
+/* Whether the module's communicator performs the collective. */
+static p2p_status find_own(const p2p_comm *comm, const p2p_op *op, bool *own) {
+    return query_own(comm->module, (p2p_be_device *const *)comm->be_devices, comm->count, comm->world, op,
+                     own);
 }
 
 /* ---- Through host memory ------------------------------------------------------------------------------ */
@@ -395,6 +456,22 @@ p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op) {
     comm->warned = true;
     P2P_TRY(check_host_op(comm, op));
     return reserve(comm, chunk_of(op), p2p_type_bytes(op->t[0].type));
+}
+
+p2p_status p2p_comm_foresee(p2p_device *const *devices, int count, int world, const p2p_processes *processes,
+                            const p2p_op *op, bool *direct) {
+    char reason[REASON_BYTES];
+    const p2p_comm group = {.count = count, .world = world, .processes = processes};
+    *direct = false;
+    P2P_TRY(check_kind(op));
+    p2p_be_device **be = malloc((size_t)count * sizeof *be);
+    if (!be) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    take_be_devices(devices, count, be);
+    const p2p_status status = query_own(common_module(devices, count, reason), (p2p_be_device *const *)be,
+                                        count, world, op, direct);
+    free(be);
+    if (status != P2P_OK || *direct) return status;
+    return check_host_op(&group, op);
 }
 
 p2p_status p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op, bool *direct) {

@@ -73,10 +73,16 @@ const char *p2p_device_address(const p2p_device *device) {
     return device->address;
 }
 
-void p2p_device_memory_of(const p2p_device *device, p2p_device_memory *memory) {
-    *memory = (p2p_device_memory){.bytes = device->info.memory_bytes,
-                                  .in_host = device->info.in_host_memory,
-                                  .driver_bytes = device->info.driver_bytes};
+void p2p_device_memory_of(p2p_device *device, bool joined, p2p_device_memory *memory) {
+    const p2p_device_table *table = &device->module->device;
+    const p2p_device_info *info = &device->info;
+    *memory = (p2p_device_memory){
+        .bytes = info->memory_bytes, .in_host = info->in_host_memory, .driver_bytes = info->driver_bytes};
+    const bool asked = table->memory_left && !info->in_host_memory;
+    if (asked && table->memory_left(device->be, joined, &memory->free_bytes, &memory->reserve) == P2P_OK)
+        return;
+    memory->free_bytes = info->memory_bytes;
+    memory->reserve = 0;
 }
 
 const char *p2p_device_name(const p2p_device *device) {
@@ -89,6 +95,10 @@ const char *p2p_device_driver(const p2p_device *device) {
 
 bool p2p_device_fast_tf32(const p2p_device *device) {
     return device->info.fast_tf32;
+}
+
+bool p2p_device_measures_on_request(const p2p_device *device) {
+    return device->info.measures_on_request && p2p_device_has_choices(device);
 }
 
 void p2p_device_close(p2p_device *device) {

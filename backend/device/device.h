@@ -106,10 +106,17 @@ void p2p_recorded_destroy(p2p_recorded *recorded);
  * has one and it supports the operation, else through host memory, reduced in replica order as
  * p2p_processes.h adds processes: in float32, but float64 and moments in float64. `processes` reaches those
  * of the replicas that are not in this one, and outlives the communicator; NULL if all are, or if the backend
- * finds the others itself. comm.c */
+ * finds the others itself. A refusal of the backend's own is remembered for the process: the next
+ * communicator of these devices passes through host memory at once, and nothing is printed again. All
+ * processes call this together. comm.c */
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0,
                          const p2p_processes *processes, p2p_comm **comm);
 void p2p_comm_close(p2p_comm *comm);
+/* What such a communicator will do, for plans: nothing is opened, and no other process is asked. Sets *direct
+ * to whether the backend's own will perform the collective, unless it refuses when it is opened; else the
+ * collective passes through host memory. P2P_UNSUPPORTED if it can't be performed either way. */
+p2p_status p2p_comm_foresee(p2p_device *const *devices, int count, int world, const p2p_processes *processes,
+                            const p2p_op *op, bool *direct);
 /* Determines how the collective is performed, and allocates what it needs, so that p2p_comm_run with this
  * descriptor allocates nothing. P2P_UNSUPPORTED if it can't be performed. */
 p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op);

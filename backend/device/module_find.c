@@ -2,14 +2,15 @@
  * loaded. In order: the folders of P2P_MODULE_PATH, that of the program, that of the installation. The first
  * file of a name counts, even if it can't be loaded: another one is not taken in its place in silence.
  *
- * A module is code of this process, so no user but this one and root may be able to change its file or its
- * folder. Both are checked by descriptor, and what was checked is what is loaded: the dynamic linker opens
- * the file by its descriptor, which stays open, because the linker takes equal names for one file. Therefore
- * $ORIGIN in a module does not work. The version is compared before a function of the module is called; its
- * constructors, if it has any, have run by then. Nothing is ever unloaded. */
+ * A module is code of this process: module_trust.c has the rules for its file and its folder. What was
+ * checked is what is loaded: the dynamic linker opens the file by its descriptor, which stays open, because
+ * the linker takes equal names for one file. Therefore $ORIGIN in a module does not work. The version is
+ * compared before a function of the module is called; its constructors, if it has any, have run by then.
+ * Nothing is ever unloaded. */
 #define _GNU_SOURCE /* secure_getenv */
 #include "device_internal.h"
 #include "host/log.h"
+#include "module_trust.h"
 #include "p2p_file.h"
 #include "p2p_module.h"
 #include "p2p_object.h"
@@ -30,7 +31,8 @@ enum { MOST_FOLDERS = 16 };
 typedef struct {
     char paths[MOST_FOLDERS][P2P_PATH_BYTES];
     int count;
-    int named; /* the first of them are from P2P_MODULE_PATH */
+    int named;                    /* the first of them are from P2P_MODULE_PATH */
+    char program[P2P_PATH_BYTES]; /* "": unknown */
 } folder_list;
 
 static void add_folder(folder_list *list, const char *path, size_t length) {
@@ -62,12 +64,10 @@ static void add_named_folders(folder_list *list) {
 }
 
 static void add_program_folder(folder_list *list) {
-    char program[P2P_PATH_BYTES];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return;
-    program[length] = '\0';
-    const char *slash = strrchr(program, '/');
-    if (slash && slash > program) add_folder(list, program, (size_t)(slash - program));
+    const ssize_t length = readlink("/proc/self/exe", list->program, sizeof list->program - 1);
+    list->program[length > 0 ? length : 0] = '\0';
+    const char *slash = strrchr(list->program, '/');
+    if (slash && slash > list->program) add_folder(list, list->program, (size_t)(slash - list->program));
 }
 
 /* The caller frees it. NULL if there is no memory. */
@@ -89,6 +89,35 @@ static void note_folders(const folder_list *list) {
 
 void p2p_module_folders(char *text, size_t size) {
     snprintf(text, size, "%s", searched);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int descriptor;
+    const char *path, *program; /* borrowed from the list */
+    p2p_trust trust;
+} open_folder;
+
+/* False if the folder of the list can't be opened. The caller closes the descriptor. */
+static bool open_listed(const folder_list *list, int at, open_folder *folder) {
+    *folder = (open_folder){.path = list->paths[at], .program = list->program};
+    folder->descriptor = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->descriptor < 0) return false;
+    folder->trust = p2p_trust_of(folder->descriptor, list->program,
+                                 at < list->named ? P2P_TRUST_NAMED : P2P_TRUST_INSTALLED);
+    return true;
+}
+
+static p2p_status open_trusted(const p2p_module_file *file, const open_folder *folder, const char *name,
+                               int *descriptor) {
+    /* O_NONBLOCK: opening a pipe without a writer would block. */
+    *descriptor = openat(folder->descriptor, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (*descriptor < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", file->path, strerror(errno));
+    const p2p_status status =
+        p2p_trust_check_file(folder->trust, folder->descriptor, *descriptor, file->path, folder->program);
+    if (status != P2P_OK) close(*descriptor);
+    return status;
 }
 
 /* ---- Loading ------------------------------------------------------------------------------------------ */
@@ -134,18 +163,9 @@ static void refuse_at(p2p_module_file *file) {
              p2p_message());
 }
 
-static p2p_status open_private(const p2p_module_file *file, int folder, const char *name, int *descriptor) {
-    /* O_NONBLOCK: opening a pipe without a writer would block. */
-    *descriptor = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (*descriptor < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", file->path, strerror(errno));
-    const p2p_status status = p2p_descriptor_check_private(*descriptor, file->path);
-    if (status != P2P_OK) close(*descriptor);
-    return status;
-}
-
-static void load_file(p2p_module_file *file, int folder, const char *name) {
+static void load_file(p2p_module_file *file, const open_folder *folder, const char *name) {
     int descriptor;
-    if (open_private(file, folder, name, &descriptor) != P2P_OK) {
+    if (open_trusted(file, folder, name, &descriptor) != P2P_OK) {
         refuse(file);
         return;
     }
@@ -225,26 +245,33 @@ static void list_folder(file_list *list, const char *folder, int descriptor) {
     closedir(stream);
 }
 
-/* Loads the folder's modules that are not listed yet, or refuses all of them if others can change it. */
-static void load_folder(file_list *list, const char *folder, bool named) {
-    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int listed = descriptor >= 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : -1;
-    if (listed < 0) {
-        if (named) p2p_warn("P2P_MODULE_PATH: can't read the folder %s: %s", folder, strerror(errno));
-        if (descriptor >= 0) close(descriptor);
-        return;
-    }
-    const int before = list->count;
-    list_folder(list, folder, listed);
-    const bool trusted = p2p_descriptor_check_private(descriptor, folder) == P2P_OK;
-    for (int i = before; i < list->count; i++) {
+/* Loads the modules from position `from` of the list on, all of which are in the folder; refuses all of them
+ * if the folder is not trusted. */
+static void load_listed(file_list *list, int from, const open_folder *folder) {
+    const bool trusted = p2p_trust_check_folder(folder->trust, folder->descriptor, folder->path) == P2P_OK;
+    for (int i = from; i < list->count; i++) {
         const char *name = strrchr(list->files[i].path, '/') + 1;
         if (trusted)
-            load_file(&list->files[i], descriptor, name);
+            load_file(&list->files[i], folder, name);
         else
             refuse(&list->files[i]);
     }
-    close(descriptor);
+}
+
+/* Loads the modules of a folder that are not listed yet. */
+static void load_folder(file_list *list, const folder_list *folders, int at) {
+    open_folder folder;
+    const int listed = open_listed(folders, at, &folder) ? fcntl(folder.descriptor, F_DUPFD_CLOEXEC, 0) : -1;
+    if (listed < 0) {
+        if (at < folders->named)
+            p2p_warn("P2P_MODULE_PATH: can't read the folder %s: %s", folder.path, strerror(errno));
+        if (folder.descriptor >= 0) close(folder.descriptor);
+        return;
+    }
+    const int before = list->count;
+    list_folder(list, folder.path, listed);
+    load_listed(list, before, &folder);
+    close(folder.descriptor);
 }
 
 int p2p_module_find(p2p_module_file *files, int capacity) {
@@ -255,7 +282,7 @@ int p2p_module_find(p2p_module_file *files, int capacity) {
         return 0;
     }
     note_folders(folders);
-    for (int i = 0; i < folders->count; i++) load_folder(&list, folders->paths[i], i < folders->named);
+    for (int i = 0; i < folders->count; i++) load_folder(&list, folders, i);
     free(folders);
     return list.count;
 }
@@ -268,13 +295,14 @@ static bool has_file(const char *folder, const char *name, p2p_module_file *file
     return length < (int)sizeof file->path && access(file->path, F_OK) == 0;
 }
 
-static p2p_status open_object(const p2p_module_file *file, const char *folder, const char *name,
-                              int *descriptor) {
-    const int opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (opened < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", folder, strerror(errno));
-    p2p_status status = p2p_descriptor_check_private(opened, folder);
-    if (status == P2P_OK) status = open_private(file, opened, name, descriptor);
-    close(opened);
+static p2p_status open_object(const p2p_module_file *file, const folder_list *folders, int at,
+                              const char *name, int *descriptor) {
+    open_folder folder;
+    if (!open_listed(folders, at, &folder))
+        return p2p_fail(P2P_INPUT, "can't read %s: %s", folder.path, strerror(errno));
+    p2p_status status = p2p_trust_check_folder(folder.trust, folder.descriptor, folder.path);
+    if (status == P2P_OK) status = open_trusted(file, &folder, name, descriptor);
+    close(folder.descriptor);
     return status;
 }
 
@@ -294,7 +322,7 @@ p2p_status p2p_object_load(const char *file, const char *symbol, const void **ad
     if (!folders) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to look for %s", file);
     note_folders(folders);
     while (at < folders->count && !has_file(folders->paths[at], file, &found)) at++;
-    p2p_status status = at < folders->count ? open_object(&found, folders->paths[at], file, &descriptor)
+    p2p_status status = at < folders->count ? open_object(&found, folders, at, file, &descriptor)
                                             : p2p_fail(P2P_INPUT, "looked for %s in %s", file, searched);
     free(folders);
     return status == P2P_OK ? find_symbol(&found, descriptor, symbol, address) : status;

@@ -4,14 +4,16 @@
  * folders above are looked at, both those that the path names and those of what it leads to; of a link that
  * leads to a link, the folders between are not. Owners and groups of folders above are trusted, as on
  * machines whose software and projects belong to accounts and groups of their own. */
-#define _XOPEN_SOURCE 700 /* S_ISVTX, realpath */
+#define _XOPEN_SOURCE 700 /* S_ISVTX, getpwuid_r, getgrgid_r, realpath */
 
 #include "private.h"
 
 #include "p2p_file.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +21,26 @@
 
 static const char written_by_others[] = "other users can write to it (chmod go-w changes that)";
 
+/* Whether only this user belongs to the group. Most systems give each user a group of the user's name, and a
+ * umask of 002: what the user makes can be written by that group. False if the lists of users and groups
+ * can't be read. */
+static bool is_own_group(gid_t id) {
+    enum { TEXT_BYTES = 4096 };
+    char user_text[TEXT_BYTES], group_text[TEXT_BYTES];
+    struct passwd user, *known = NULL;
+    struct group group, *found = NULL;
+    if (getpwuid_r(geteuid(), &user, user_text, sizeof user_text, &known) != 0 || !known) return false;
+    if (getgrgid_r(id, &group, group_text, sizeof group_text, &found) != 0 || !found) return false;
+    if (user.pw_gid != id || strcmp(user.pw_name, group.gr_name) != 0) return false;
+    for (char *const *member = group.gr_mem; *member; member++)
+        if (strcmp(*member, user.pw_name) != 0) return false;
+    return true;
+}
+
 const char *p2p_others_reason(const struct stat *about) {
     if (about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
-    return about->st_mode & (S_IWGRP | S_IWOTH) ? written_by_others : NULL;
+    if (about->st_mode & S_IWOTH) return written_by_others;
+    return (about->st_mode & S_IWGRP) && !is_own_group(about->st_gid) ? written_by_others : NULL;
 }
 
 static bool is_open(const struct stat *about) {

@@ -4,7 +4,8 @@
 
 #include <sys/stat.h>
 
-/* Why a user other than this one and root can change the file or folder; NULL if none can. */
+/* Why a user other than this one and root can change the file or folder; NULL if none can. A group of which
+ * this user is the only member may write to it. */
 const char *p2p_others_reason(const struct stat *about);
 
 #endif

@@ -16,7 +16,8 @@ static p2p_status add_step(plan_part *part, const plan_step *step) {
     *added = *step;
     if (!step->collective) return p2p_operation_query(part->device, &added->op, &added->query);
     snprintf(added->query.kernel, sizeof added->query.kernel, "communicator");
-    return p2p_comm_prepare(part->session->comm, &added->op);
+    bool direct;
+    return session_foresee(part->session, &added->op, &direct);
 }
 
 static plan_address state_address(const plan_part *part, const plan_value *value) {

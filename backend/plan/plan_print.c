@@ -87,7 +87,7 @@ static void print_reductions_of(const plan_part *part, const char *what, bool of
         const size_t size = p2p_tensor_bytes(&step->op.t[0]);
         count++;
         bool own;
-        (void)p2p_comm_is_direct(part->session->comm, &step->op, &own);
+        (void)session_foresee(part->session, &step->op, &own);
         direct += own;
         bytes += size;
         if (size > most) most = size;

@@ -68,30 +68,12 @@ static void cut_whole_alignments(p2p_session *session) {
         session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
 }
 
-static p2p_status sums_directly(const p2p_session *session, p2p_type type, bool *direct) {
-    p2p_op sum = {.kind = P2P_KIND_all_reduce};
-    sum.t[0] = p2p_tensor_flat(type, 1);
-    return p2p_comm_is_direct(session->comm, &sum, direct);
-}
-
-/* Gradients that the communicator sums in the type of the parameters only are stored in it. If all sums pass
- * through host memory, the narrow type stays: it is less to transfer. */
-static p2p_status open_comm(p2p_session *session, p2p_device *const *devices) {
-    P2P_TRY(p2p_comm_open(devices, session->replica_count, session->world, session->rank0,
-                          session->options.processes, &session->comm));
-    p2p_comm_set_clock(session->comm, session->options.tuning.clock);
-    bool narrow, wide;
-    P2P_TRY(sums_directly(session, session->gradient, &narrow));
-    P2P_TRY(sums_directly(session, session->filter.type, &wide));
-    if (!narrow && wide) session->gradient = session->filter.type;
-    return P2P_OK;
-}
-
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
     enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and a multiple of every element size */
     const p2p_device_info *info = p2p_device_describe(devices[0]);
     session->replicas = calloc((size_t)replicas, sizeof *session->replicas);
-    if (!session->replicas) return plan_no_memory("a session");
+    session->devices = calloc((size_t)replicas, sizeof *session->devices);
+    if (!session->replicas || !session->devices) return plan_no_memory("a session");
     session->replica_count = replicas;
     session->activation = activation_of(session, info);
     session->filter = info->filter;
@@ -101,7 +83,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     session->channel_alignment = 1;
     session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets do not overflow */
     for (int i = 0; i < replicas; i++) {
-        session->replicas[i].device = devices[i];
+        session->replicas[i].device = session->devices[i] = devices[i];
         P2P_TRY(admit_device(session, devices[i]));
         P2P_TRY(p2p_device_check_precision(devices[i], session->options.precision));
     }
@@ -109,7 +91,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     cut_whole_alignments(session);
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
-    return session->world == 1 ? P2P_OK : open_comm(session, devices);
+    return P2P_OK;
 }
 
 p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,
@@ -164,6 +146,7 @@ void p2p_session_destroy(p2p_session *session) {
     free(session->refreshes);
     free(session->networks);
     free(session->replicas);
+    free(session->devices);
     free(session);
 }
 

@@ -1,9 +1,10 @@
 /* Sessions. A session owns the networks' state, device memory, plans and their operations. Private to plan/.
  *
- * session_networks.c lays out parameters and derived filters, session_choices.c chooses the algorithms of
- * convolutions, session_memory.c allocates buffers, session_prepare.c creates operations, all replicas' at
- * once, session_state.c copies parameters between host and devices, session_processes.c agrees with other
- * processes, and session.c creates and destroys sessions and plans.
+ * session_comm.c opens the communicator, session_networks.c lays out parameters and derived filters,
+ * session_choices.c chooses the algorithms of convolutions, session_memory.c allocates buffers,
+ * session_prepare.c creates operations, all replicas' at once, session_state.c copies parameters between host
+ * and devices, session_processes.c agrees with other processes, and session.c creates and destroys sessions
+ * and plans.
  */
 #ifndef P2P_CORE_SESSION_H
 #define P2P_CORE_SESSION_H
@@ -76,7 +77,8 @@ struct p2p_session {
     p2p_type gradient;                      /* of filters' gradients that are written once */
     int channel_alignment;
     plan_cut cut;
-    p2p_comm *comm;
+    p2p_device **devices; /* those of `replicas`, as communicators take them */
+    p2p_comm *comm;       /* NULL until a plan with collectives has memory, or the state is broadcast */
     plan_network *networks;
     int network_count, network_capacity;
     plan_derived *derived;
@@ -156,12 +158,26 @@ p2p_status session_finish_all(const p2p_session *session);
  * message is kept. A lost device has no command in flight. */
 void session_finish_devices(const p2p_session *session);
 
+/* ---- The communicator: session_comm.c ----------------------------------------------------------------- */
+
+/* Sets *direct to whether the backend's communicator performs the collective, or will if it is not open yet.
+ * P2P_UNSUPPORTED if it can't be performed at all. */
+p2p_status session_foresee(const p2p_session *session, const p2p_op *op, bool *direct);
+/* Whether this process would store gradients of filters in the type of the parameters: a communicator sums
+ * those only directly. */
+p2p_status session_widens_gradients(const p2p_session *session, bool *widens);
+/* Opens the communicator unless it is open. All processes call it together. Sessions that only plan never
+ * do: opening may take seconds. */
+p2p_status session_open_comm(p2p_session *session);
+/* Opens it and prepares the collectives of all plans, if there are any. */
+p2p_status session_prepare_collectives(p2p_session *session);
+
 /* ---- Other processes: session_processes.c ------------------------------------------------------------- */
 
 /* Whether there are replicas in other processes. */
 bool session_is_apart(const p2p_session *session);
-/* Sets world and rank0, and agrees on the cut of arenas. P2P_UNSUPPORTED if devices store tensors
- * differently, P2P_USAGE if processes have different numbers of them. */
+/* Sets world and rank0, and agrees on the cut of arenas and the type of gradients. P2P_UNSUPPORTED if devices
+ * store tensors differently, P2P_USAGE if processes have different numbers of them. */
 p2p_status session_join_processes(p2p_session *session);
 /* Called with `chosen` false before the algorithms of a plan's first replica are chosen, and with true
  * afterwards: process 0 chooses, and equal devices of the others have its choices, so that a checkpoint has

@@ -30,8 +30,9 @@ static int first_alike(const p2p_session *session, int replica) {
 
 static p2p_tune mode_of(const p2p_session *session, p2p_device *device) {
     const p2p_tune mode = session->options.tuning.mode;
+    const p2p_device_info *info = p2p_device_describe(device);
     if (mode != P2P_TUNE_AUTO) return mode;
-    return p2p_device_describe(device)->type == P2P_DEVICE_CPU ? P2P_TUNE_STORED : P2P_TUNE_MEASURE;
+    return info->type == P2P_DEVICE_CPU || info->measures_on_request ? P2P_TUNE_STORED : P2P_TUNE_MEASURE;
 }
 
 /* ---- Text --------------------------------------------------------------------------------------------- */

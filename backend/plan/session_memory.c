@@ -50,10 +50,11 @@ p2p_place session_place(const p2p_session *session, int replica, plan_address at
                        at.offset % session->cut.chunk_bytes};
 }
 
-/* Fails with the backend's reason and the session's memory by purpose. */
+/* Fails with the backend's reason and hint, and the session's memory by purpose. */
 static p2p_status explain_shortage(const p2p_session *session, int replica, int space) {
-    char reason[512];
+    char reason[512], hint[512];
     snprintf(reason, sizeof reason, "%s", p2p_message());
+    snprintf(hint, sizeof hint, "%s", p2p_message_hint());
     p2p_session_memory use;
     p2p_session_memory_use(session, &use);
     p2p_fail(
@@ -66,7 +67,8 @@ static p2p_status explain_shortage(const p2p_session *session, int replica, int 
         (double)use.parameters / 1e6, (double)use.gradients / 1e6, (double)use.moments / 1e6,
         (double)use.derived / 1e6, (double)use.activations / 1e6, (double)use.inputs_outputs / 1e6,
         (double)use.total / 1e6);
-    return p2p_hint(P2P_OUT_OF_MEMORY, "a smaller batch needs less memory for activations");
+    return p2p_hint(P2P_OUT_OF_MEMORY, "%s",
+                    hint[0] ? hint : "a smaller batch needs less memory for activations");
 }
 
 static p2p_status allocate_space(const p2p_session *session, int replica, int id) {

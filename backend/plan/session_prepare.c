@@ -139,8 +139,10 @@ static int count_operations(const p2p_session *session) {
     return count;
 }
 
-/* The memory of all replicas first: a lack of it is found before anything is compiled. */
+/* The communicator's memory is that of libraries, which can't do with less; then that of all replicas: a lack
+ * of it is found before anything is compiled. */
 static p2p_status prepare_all(preparation *p) {
+    P2P_TRY(session_prepare_collectives(p->session));
     P2P_TRY(session_each_replica(p->session, allocate_replica, p));
     P2P_TRY(session_allocate_running(p->session));
     for (int i = 0; i < p->session->plan_count; i++) P2P_TRY(plan_prepare_runs(p->session->plans[i]));

@@ -22,6 +22,7 @@ bool session_is_apart(const p2p_session *session) {
 typedef struct {
     int64_t replicas, activation[3], filter[3], vector[3], gradient;
     int64_t alignment, channel_alignment, chunk_bytes;
+    int64_t widens_gradients;
 } process_facts;
 
 static void take_storage(p2p_storage storage, int64_t facts[3]) {
@@ -30,12 +31,13 @@ static void take_storage(p2p_storage storage, int64_t facts[3]) {
     facts[2] = storage.block;
 }
 
-static process_facts facts_of(const p2p_session *session) {
+static process_facts facts_of(const p2p_session *session, bool widens) {
     process_facts facts = {.replicas = session->replica_count,
                            .gradient = session->gradient,
                            .alignment = (int64_t)session->cut.alignment,
                            .channel_alignment = session->channel_alignment,
-                           .chunk_bytes = (int64_t)session->cut.chunk_bytes};
+                           .chunk_bytes = (int64_t)session->cut.chunk_bytes,
+                           .widens_gradients = widens};
     take_storage(session->activation, facts.activation);
     take_storage(session->filter, facts.filter);
     take_storage(session->vector, facts.vector);
@@ -43,7 +45,7 @@ static process_facts facts_of(const p2p_session *session) {
 }
 
 static p2p_status admit_process(p2p_session *session, const process_facts *first, const process_facts *other,
-                                int number) {
+                                int number, bool *widens) {
     const size_t same = offsetof(process_facts, alignment), storage = offsetof(process_facts, activation);
     if (other->replicas != first->replicas)
         return p2p_fail(P2P_USAGE, "rank %d has %lld devices, rank 0 has %lld: all must have as many", number,
@@ -57,23 +59,33 @@ static p2p_status admit_process(p2p_session *session, const process_facts *first
         session->channel_alignment = (int)other->channel_alignment;
     if ((size_t)other->chunk_bytes < session->cut.chunk_bytes)
         session->cut.chunk_bytes = (size_t)other->chunk_bytes;
+    *widens = *widens && other->widens_gradients;
     return P2P_OK;
 }
 
-p2p_status session_join_processes(p2p_session *session) {
+/* *widens: whether all processes would store gradients in the wider type. */
+static p2p_status agree(p2p_session *session, bool *widens) {
     const p2p_processes *processes = session->options.processes;
-    session->world = session->replica_count;
-    if (!processes || processes->size == 1) return P2P_OK;
-    session->world *= processes->size;
-    session->rank0 = processes->rank * session->replica_count;
-    const process_facts mine = facts_of(session);
+    const process_facts mine = facts_of(session, *widens);
     process_facts *all = malloc((size_t)processes->size * sizeof *all);
     if (!all) return plan_no_memory("a session");
     p2p_status status = processes->gather(processes->context, &mine, sizeof mine, all);
     for (int i = 0; i < processes->size && status == P2P_OK; i++)
-        status = admit_process(session, &all[0], &all[i], i);
+        status = admit_process(session, &all[0], &all[i], i, widens);
     free(all);
     return status;
+}
+
+p2p_status session_join_processes(p2p_session *session) {
+    const p2p_processes *processes = session->options.processes;
+    const bool alone = !processes || processes->size == 1;
+    bool widens;
+    session->world = session->replica_count * (alone ? 1 : processes->size);
+    session->rank0 = alone ? 0 : processes->rank * session->replica_count;
+    P2P_TRY(session_widens_gradients(session, &widens));
+    if (!alone) P2P_TRY(agree(session, &widens));
+    if (widens) session->gradient = session->filter.type;
+    return P2P_OK;
 }
 
 /* A hash of the descriptors of a plan's collectives, in order. */

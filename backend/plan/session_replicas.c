@@ -67,6 +67,7 @@ static p2p_status spread_network(p2p_session *session, const broadcast *b, int n
 p2p_status p2p_session_broadcast(p2p_session *session) {
     P2P_TRY(check_memory(session));
     if (session->world == 1) return P2P_OK;
+    P2P_TRY(session_open_comm(session));
     P2P_TRY(session_share_running(session));
     const size_t count = (size_t)session->replica_count;
     broadcast b = {.places = calloc(count, sizeof *b.places),

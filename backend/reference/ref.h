@@ -56,7 +56,7 @@ void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw);
 p2p_status p2p_ref_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
                              const p2p_processes *processes, p2p_be_comm **comm);
 void p2p_ref_comm_close(p2p_be_comm *comm);
-p2p_status p2p_ref_comm_query(p2p_be_comm *comm, const p2p_op *op);
+p2p_status p2p_ref_comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op);
 p2p_status p2p_ref_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                               p2p_ticket *done);
 p2p_status p2p_ref_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -2,12 +2,12 @@
  * of them wrong or refused on demand (P2P_MACHINE_CUDNN). Times are those of the machine's own
  * clock, so no result depends on the computer.
  */
+#include "cuda-machine/libraries/double_version.h"
 #include "device/device.h"
 #include "host/cache.h"
 #include "p2p_tune.h"
 #include "support/test_files.h"
 
-#include <cudnn.h>
 #include <machine.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,12 +266,11 @@ static void nothing_runs(void **state) {
 }
 
 static void takes_what_is_kept(void **state) {
-    /* The machine's cuDNN has the version of the headers. */
     char now[64], others[3][64];
-    snprintf(now, sizeof now, "cuDNN %d, 90, 132", (int)CUDNN_VERSION);
-    snprintf(others[0], sizeof others[0], "cuDNN %d, 90, 132", (int)CUDNN_VERSION - 100);
-    snprintf(others[1], sizeof others[1], "cuDNN %d, 100, 132", (int)CUDNN_VERSION);
-    snprintf(others[2], sizeof others[2], "cuDNN %d, 90, 66", (int)CUDNN_VERSION);
+    snprintf(now, sizeof now, "cuDNN %d, 90, 132", DOUBLE_DNN_VERSION);
+    snprintf(others[0], sizeof others[0], "cuDNN %d, 90, 132", DOUBLE_DNN_VERSION - 100);
+    snprintf(others[1], sizeof others[1], "cuDNN %d, 100, 132", DOUBLE_DNN_VERSION);
+    snprintf(others[2], sizeof others[2], "cuDNN %d, 90, 66", DOUBLE_DNN_VERSION);
     char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
     const p2p_op op = parse(shapes[0]);
     const int count = list(&op, names);

@@ -181,6 +181,20 @@ static void what_nccl_lacks_passes_through_the_host(void **state) {
 static char *warnings;
 static size_t warned;
 
+/* Opens the communicator again. It is refused at once, and nothing is printed. */
+static void expect_remembered(group *g, FILE *stream) {
+    fflush(stream);
+    const size_t before = warned;
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    p2p_fault_inject(0);
+    OK(p2p_comm_open(g->device, 2, 2, 0, NULL, &g->comm));
+    assert_int_equal(p2p_fault_inject(0), 0); /* no call of the module */
+    fflush(stream);
+    assert_int_equal(warned, before);
+    assert_false(is_direct(g, &sum));
+    run_rounds(g, &sum, 1);
+}
+
 /* Opens a communicator without NCCL; sums pass through the host, after one warning with the words. */
 static void expect_fallback(const char *const *addresses, const char *words) {
     group g = {.count = 2, .world = 2};
@@ -196,6 +210,8 @@ static void expect_fallback(const char *const *addresses, const char *words) {
     const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
     assert_false(is_direct(&g, &sum));
     run_rounds(&g, &sum, 2);
+    p2p_comm_close(g.comm);
+    expect_remembered(&g, stream);
     close_group(&g);
     p2p_warnings_to(NULL);
     fclose(stream);
@@ -219,7 +235,7 @@ static void no_nccl(void **state) {
 
 static void old_nccl(void **state) {
     (void)state;
-    expect_fallback(two_devices, "libnccl.so.2 is NCCL 2.10.0, 2.18 or newer is needed");
+    expect_fallback(two_devices, "libnccl.so.2 is NCCL 2.10.0, 2.19 or newer is needed");
 }
 
 /* P2P_MACHINE_FAIL makes ncclCommInitRankConfig fail. */
@@ -432,7 +448,16 @@ typedef struct {
     char warning[2][4096];
 } warnings_of_two;
 
-/* A process that fails by P2P_MACHINE_FAIL, and another one. */
+/* Opens a communicator of a device of each process, which passes through the host, and sums. */
+static void sum_as_one(group *g, const p2p_processes *processes) {
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    OK(p2p_comm_open(g->device, 1, 2, processes->rank, processes, &g->comm));
+    assert_false(is_direct(g, &sum));
+    run_rounds(g, &sum, 2);
+}
+
+/* A process that fails by P2P_MACHINE_FAIL, and another one. Then the same again, and with a device of which
+ * only one process remembers the refusal. */
 static int open_as_one(const p2p_processes *processes, void *context) {
     warnings_of_two *all = context;
     group g = {.count = 1, .world = 2, .rank0 = processes->rank};
@@ -441,10 +466,20 @@ static int open_as_one(const p2p_processes *processes, void *context) {
     if (!stream) return 1;
     p2p_warnings_to(stream);
     open_devices(&g, two_devices + processes->rank, 4096);
-    OK(p2p_comm_open(g.device, 1, 2, processes->rank, processes, &g.comm));
+    sum_as_one(&g, processes);
+    p2p_comm_close(g.comm);
+    const long printed = ftell(stream);
+    sum_as_one(&g, processes);
+    if (ftell(stream) != printed) return 1;
+    if (processes->rank == 1) {
+        close_group(&g);
+        open_devices(&g, (const char *const[]){"cuda:2"}, 4096);
+    } else {
+        p2p_comm_close(g.comm);
+    }
+    sum_as_one(&g, processes);
     p2p_warnings_to(NULL);
     fclose(stream);
-    run_rounds(&g, &(p2p_op){.kind = P2P_KIND_all_reduce, .t[0] = p2p_tensor_flat(P2P_TYPE_f32, 100)}, 2);
     close_group(&g);
     return 0;
 }

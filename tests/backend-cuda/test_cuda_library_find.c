@@ -2,9 +2,12 @@
  *
  *   test_cuda_library_find LIBRARY      any shared object
  */
+#define _GNU_SOURCE /* dlinfo */
 #include "library/cuda_error.h"
 #include "library/cuda_find.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -51,13 +54,13 @@ static void expect_found(const char *path) {
     cuda_file file;
     char expected[1024];
     snprintf(expected, sizeof expected, "%s/%s/%s", folder, path, name);
-    if (!cuda_find(name, &file)) fail_msg("not found: %s", expected);
+    if (!cuda_find(name, NULL, &file)) fail_msg("not found: %s", expected);
     assert_string_equal(file.path, expected);
 }
 
 static void expect_missing(const char *why) {
     cuda_file file;
-    assert_false(cuda_find(name, &file));
+    assert_false(cuda_find(name, NULL, &file));
     assert_null(file.handle);
     if (why ? !strstr(file.why, why) : file.why[0] != 0) fail_msg("the reason is '%s'", file.why);
 }
@@ -133,7 +136,7 @@ static void fixed_places(void **state) {
     root[0] = '\0';
 }
 
-/* Here the program's: the module is part of it. */
+/* Here the program's: the module is part of it. test_cuda_states.sh has the real one. */
 static void folder_of_the_module(void **state) {
     (void)state;
     char path[512] = "", expected[1024], command[2048];
@@ -144,7 +147,7 @@ static void folder_of_the_module(void **state) {
     snprintf(expected, sizeof expected, "%s/%s", path, name);
     snprintf(command, sizeof command, "cp --remove-destination '%s' '%s'", library, expected);
     assert_int_equal(system(command), 0);
-    const bool found = cuda_find(name, &file);
+    const bool found = cuda_find(name, NULL, &file);
     assert_int_equal(remove(expected), 0);
     assert_true(found);
     assert_string_equal(file.path, expected);
@@ -177,6 +180,48 @@ static void damaged_files(void **state) {
     snprintf(path, sizeof path, "relative:%s/damaged:%s/good", folder, folder);
     setenv("P2P_CUDA_LIBRARY_PATH", path, 1);
     expect_found("good");
+}
+
+static int asked; /* by `fits` */
+
+/* Whether the library is not in a folder of the name "unfit". */
+static bool fits(void *tried) {
+    struct link_map *map = NULL;
+    asked++;
+    return dlinfo(tried, RTLD_DI_LINKMAP, &map) == 0 && !strstr(map->l_name, "/unfit/");
+}
+
+/* The file that is opened, and how many are tried, with these folders in front. */
+static void expect_fit(const char *folders, const char *path, int tries) {
+    cuda_file file;
+    char text[2048], expected[1024];
+    size_t used = 0;
+    for (const char *at = folders; *at; at += strcspn(at, ":"), at += *at == ':')
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "%s/%.*s:", folder, (int)strcspn(at, ":"), at);
+    setenv("P2P_CUDA_LIBRARY_PATH", text, 1);
+    snprintf(expected, sizeof expected, "%s/%s/%s", folder, path, name);
+    asked = 0;
+    assert_true(cuda_find(name, fits, &file));
+    assert_string_equal(file.path, expected);
+    assert_int_equal(asked, tries);
+}
+
+/* A file that is not fit is passed, but is the result if there is no other. One that is alone is not tried.
+ */
+static void files_that_are_not_fit(void **state) {
+    (void)state;
+    if (UNDER_SANITIZER) TEST_SKIP("the sanitizer's functions are missing where a library is tried");
+    forget();
+    put("one/unfit");
+    put("two/unfit");
+    put("fit");
+    expect_fit("one/unfit", "one/unfit", 0);
+    expect_fit("one/unfit:one/unfit", "one/unfit", 0);
+    expect_fit("one/unfit:fit", "fit", 2);
+    expect_fit("fit:one/unfit", "fit", 1);
+    expect_fit("one/unfit:two/unfit:nowhere:fit", "fit", 3);
+    expect_fit("two/unfit:one/unfit", "two/unfit", 2);
 }
 
 static void expect_refused(const char *path, mode_t permissions, mode_t before) {
@@ -241,6 +286,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(folder_of_the_module),
         cmocka_unit_test(folders_by_pattern),
         cmocka_unit_test(damaged_files),
+        cmocka_unit_test(files_that_are_not_fit),
         cmocka_unit_test(what_others_can_replace),
         cmocka_unit_test(what_others_own),
     };

@@ -68,7 +68,7 @@ static p2p_contribution contribution(team *t, int r, size_t offset) {
 static p2p_status start(team *t, const p2p_op *op, size_t offset, p2p_ticket done[REPLICAS]) {
     p2p_contribution replicas[REPLICAS];
     for (int r = 0; r < REPLICAS; r++) replicas[r] = contribution(t, r, offset);
-    OK(ocl_comm_query(t->comm, op));
+    OK(ocl_comm_query(t->devices, REPLICAS, REPLICAS, op));
     return op->kind == P2P_KIND_all_reduce ? ocl_comm_all_reduce(t->comm, op, replicas, done)
                                            : ocl_comm_broadcast(t->comm, op, replicas, done);
 }
@@ -168,10 +168,10 @@ static void test_refusals(void **state) {
     p2p_op op = flat(P2P_KIND_all_reduce, 8);
     open_team(&t, 64, true);
     op.t[0].type = P2P_TYPE_f64;
-    assert_int_equal(ocl_comm_query(t.comm, &op), P2P_UNSUPPORTED);
+    assert_int_equal(ocl_comm_query(t.devices, REPLICAS, REPLICAS, &op), P2P_UNSUPPORTED);
     op.t[0].type = P2P_TYPE_f32;
     op.t[0].cp = 16;
-    assert_int_equal(ocl_comm_query(t.comm, &op), P2P_UNSUPPORTED);
+    assert_int_equal(ocl_comm_query(t.devices, REPLICAS, REPLICAS, &op), P2P_UNSUPPORTED);
     assert_int_equal(ocl_comm_open(t.devices, REPLICAS, 8, 0, NULL, &comm), P2P_UNSUPPORTED);
     assert_null(comm);
     op = flat(P2P_KIND_broadcast, 8);

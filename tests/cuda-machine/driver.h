@@ -51,6 +51,7 @@ typedef struct {
     int version;        /* 13000: what cuDriverGetVersion returns */
     uint64_t seed;      /* 0: commands run in the order in which they are given */
     uint64_t memory;    /* bytes of each device; 0: as the card has */
+    uint64_t held;      /* P2P_MACHINE_HELD: bytes of each device that other processes have taken */
     int patience;       /* seconds */
     bool uninitialized; /* P2P_MACHINE_UNINITIALIZED=refuse: kernels may not read memory that nothing has
                            written */

@@ -191,12 +191,18 @@ static size_t context_bytes(int device) {
     return all > 4 * own ? own : 0;
 }
 
+static size_t free_bytes(int device) {
+    const size_t taken = context_bytes(device) + memories[device].used + driver_setting.held;
+    const size_t all = driver_memory_bytes(device);
+    return taken < all ? all - taken : 0;
+}
+
 CUresult CUDAAPI cuMemGetInfo(size_t *available, size_t *total) {
     int device;
     CUresult result = driver_enter("cuMemGetInfo_v2", DRIVER_WORKS, &device);
     if (result != CUDA_SUCCESS) return result;
     *total = driver_memory_bytes(device);
-    *available = *total - context_bytes(device) - memories[device].used;
+    *available = free_bytes(device);
     return driver_leave(CUDA_SUCCESS);
 }
 
@@ -206,8 +212,8 @@ CUresult CUDAAPI cuMemAlloc(CUdeviceptr *address, size_t bytes) {
     if (result != CUDA_SUCCESS) return result;
     if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     if (bytes == 0) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "0 bytes"));
-    const size_t available = driver_memory_bytes(device) - context_bytes(device) - memories[device].used;
-    if (bytes > available || !driver_take_memory(device, bytes, address)) result = CUDA_ERROR_OUT_OF_MEMORY;
+    if (bytes > free_bytes(device) || !driver_take_memory(device, bytes, address))
+        result = CUDA_ERROR_OUT_OF_MEMORY;
     return driver_leave(result);
 }
 

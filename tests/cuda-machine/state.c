@@ -64,6 +64,7 @@ static void begin(void) {
     driver_setting.version = read_version();
     driver_setting.seed = read_number("P2P_MACHINE_SEED", 0);
     driver_setting.memory = read_number("P2P_MACHINE_MEMORY", 0);
+    driver_setting.held = read_number("P2P_MACHINE_HELD", 0);
     driver_setting.patience = (int)read_number("P2P_MACHINE_PATIENCE", 20);
     driver_setting.uninitialized = uninitialized && strcmp(uninitialized, "refuse") == 0;
     driver_setting.reuses = addresses && strcmp(addresses, "reuse") == 0;

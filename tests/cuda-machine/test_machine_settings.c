@@ -93,6 +93,21 @@ static int list_devices(void) {
     return 0;
 }
 
+/* Takes more and then all of 40 MiB. */
+static int take_memory(void) {
+    CUcontext context;
+    CUdeviceptr more, all;
+    size_t some = 0, total = 0;
+    if (cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context)) return 1;
+    cuMemGetInfo(&some, &total);
+    const int refused = (int)cuMemAlloc(&more, 41 << 20), taken = (int)cuMemAlloc(&all, 40 << 20);
+    fprintf(stderr, "%zu of %zu MiB are free, 41 MiB: %d, 40 MiB: %d\n", some >> 20, total >> 20, refused,
+            taken);
+    if (taken == 0) cuMemFree(all);
+    cuCtxSetCurrent(NULL);
+    return (int)cuDevicePrimaryCtxRelease(0);
+}
+
 static void test_cards(void **state) {
     (void)state;
     assert_run(SETTINGS("P2P_MACHINE_CARD=v100"), list_devices, 0,
@@ -106,6 +121,10 @@ static void test_cards(void **state) {
                "mode 2 ecc 1 uuid be retained 46");
     assert_run(SETTINGS("P2P_MACHINE_CARD=h200:mig"), list_devices, 0, "NVIDIA H200 MIG 1g sm_90 17894 MiB");
     assert_run(SETTINGS("P2P_MACHINE_MEMORY=3G"), list_devices, 0, "3072 MiB");
+    assert_run(SETTINGS("P2P_MACHINE_MEMORY=64M", "P2P_MACHINE_HELD=24M"), take_memory, 0,
+               "40 of 64 MiB are free, 41 MiB: 2, 40 MiB: 0");
+    assert_run(SETTINGS("P2P_MACHINE_MEMORY=64M", "P2P_MACHINE_HELD=1G"), take_memory, 0,
+               "0 of 64 MiB are free");
     assert_run(SETTINGS("P2P_MACHINE_CARD=gtx"), list_devices, MACHINE_EXIT,
                "P2P_MACHINE_CARD=gtx: not understood");
     assert_run(SETTINGS("P2P_MACHINE_DEVICES=0"), list_devices, 0, "init 100");

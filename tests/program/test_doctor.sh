@@ -37,6 +37,9 @@ expect 1 "nowhere/report.txt" "${doctor[@]}" --device "$device" --report nowhere
 echo "-- faults"
 # Usage of the command line.
 expect 2 "takes options only" "$p2p" doctor stray
+expect 2 "--backend contradicts --device" "${doctor[@]}" --device "$device" --backend "${device%:*}"
+expect 2 "a backend's name has no colon" "${doctor[@]}" --backend "$device"
+expect 4 "--backend nonsense: it has no device that can be used" "${doctor[@]}" --backend nonsense
 expect 2 "--device names no device" "${doctor[@]}" --device ,
 # A call of the backend in the middle of the operations; then nothing else of the device is examined.
 P2P_LOSE_DEVICE_AT=300 expect 5 "was lost while it was examined" "${doctor[@]}" --device "$device"

@@ -113,7 +113,7 @@ grep -q "^..test" out.txt && fail "a relative path was used"
 expect 0 "warning: P2P_MODULE_PATH: can't read the folder $PWD/missing" env P2P_MODULE_PATH="$PWD/missing::$good" "$p2p" devices
 printed "* test:0" "a folder that is missing, and a good one"
 put second test
-chmod 775 second/p2p_test.so
+chmod 757 second/p2p_test.so
 expect 0 "* test:0" env P2P_MODULE_PATH="$good:$PWD/second" "$p2p" devices
 put beside test
 cp "$p2p" beside/p2p
@@ -128,11 +128,31 @@ refused() {
     listed "$PWD/open" test "not loaded: $PWD/open$3"
     expect 0 "warning: test can't be used: $PWD/open$3" env P2P_MODULE_PATH="$PWD/open" "${plan[@]}"
 }
-for mode in 775 757 777; do
+for mode in 757 777; do
     refused $mode 755 ": other users can write to it"
     refused 755 $mode "/p2p_test.so: other users can write to it"
 done
 listed "$PWD/open:$good" test "not loaded: $PWD/open/p2p_test.so: other users" # not replaced in silence
+# A group of which this user is the only member is this user; most systems give each user one, and a umask of 002.
+if getent passwd "$(id -u)" >/dev/null && [ "$(id -un)" = "$(id -gn)" ] &&
+    [ -z "$(getent group "$(id -g)" | cut -d : -f 4)" ]; then
+    put group test
+    chmod 775 group group/p2p_test.so
+    expect 0 "* test:0" env P2P_MODULE_PATH="$PWD/group" "$p2p" devices
+else
+    skipped "modules that the user's own group can write to" "this user has no group of its own"
+fi
+if [ "$(id -u)" = 0 ]; then
+    put group test
+    chgrp 1 group/p2p_test.so
+    chmod 775 group/p2p_test.so
+    listed "$PWD/group" test "not loaded: $PWD/group/p2p_test.so: other users can write to it"
+    chgrp 1 group
+    chmod 775 group
+    listed "$PWD/group" test "not loaded: $PWD/group: other users can write to it"
+else
+    skipped "modules that another group can write to" "it needs root"
+fi
 if [ "$(id -u)" = 0 ]; then
     put open test
     chown 65534 open/p2p_test.so
@@ -143,6 +163,38 @@ if [ "$(id -u)" = 0 ]; then
 else
     skipped "another user's modules" "it needs root"
 fi
+
+echo "-- beside the program, who can change the program is trusted"
+# beside LINE [REASON]: the program prints the line, and why the module is refused.
+beside() {
+    expect 0 "$1" timeout 60 env -u P2P_MODULE_PATH beside/p2p devices
+    [ -z "${2:-}" ] || printed "    not loaded: $PWD/beside/p2p_test.so: $2" "$2"
+}
+rm -rf beside
+(umask 002 && mkdir beside && cat "$p2p" >beside/p2p && cat "$modules/p2p_test.so" >beside/p2p_test.so)
+chmod 775 beside/* beside
+if [ "$(id -u)" = 0 ]; then chgrp -R 1 beside; fi
+beside "* test:0"
+expect 0 "* test:0" env P2P_MODULE_PATH="$PWD/beside" beside/p2p devices # the same folder
+if [ "$(id -u)" = 0 ]; then
+    chown 65534 beside/p2p_test.so # a colleague's build
+    beside "* test:0"
+    chown -R 65534 beside
+    beside "* test:0"
+    chmod 1777 beside # where anyone can add a file
+    chown 65533 beside/p2p_test.so
+    beside "reference:0" "it belongs to another user"
+    chown 65534 beside/p2p_test.so
+    beside "* test:0"
+    chmod 755 beside
+fi
+chmod 757 beside/p2p_test.so # but not the program
+beside "reference:0" "other users can write to it (chmod o-w changes that)"
+chmod 777 beside # as on file systems without permissions
+beside "* test:0"
+rm beside/p2p_test.so
+mkfifo beside/p2p_test.so
+beside "reference:0" "it is not a file"
 
 echo "-- raised privileges"
 if [ "$(id -u)" != 0 ]; then
@@ -156,6 +208,10 @@ else
     chmod 4755 raised
     expect 0 "reference:0" env P2P_MODULE_PATH="$good" ./raised devices
     grep -q "test" out.txt && fail "P2P_MODULE_PATH was used by a program with another user's rights"
+    put mine test # a link to such a program may lie in the folder of whoever starts it
+    ln raised mine
+    chown 65533 mine mine/p2p_test.so
+    expect 0 "not loaded: $PWD/mine: it belongs to another user" mine/raised devices
 fi
 
 echo "-- a training on a module"

@@ -208,15 +208,15 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
 /* ---- Collectives -------------------------------------------------------------------------------------- */
 
 struct p2p_be_comm {
-    int world;
+    int replicas;
 };
 
 static p2p_status comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
                             const p2p_processes *processes, p2p_be_comm **comm) {
-    (void)devices, (void)count, (void)rank0, (void)processes;
+    (void)devices, (void)world, (void)rank0, (void)processes;
     *comm = malloc(sizeof **comm);
     if (!*comm) return host->fail(P2P_OUT_OF_MEMORY, "null: no host memory");
-    (*comm)->world = world;
+    (*comm)->replicas = count;
     return P2P_OK;
 }
 
@@ -225,8 +225,9 @@ static void comm_close(p2p_be_comm *comm) {
 }
 
 /* It rounds at every addition, as NCCL does. */
-static p2p_status comm_query(p2p_be_comm *comm, const p2p_op *op) {
-    if (op->kind == P2P_KIND_broadcast || op->t[0].type != P2P_TYPE_bf16 || comm->world <= 2) return P2P_OK;
+static p2p_status comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
+    (void)devices, (void)count;
+    if (op->kind == P2P_KIND_broadcast || op->t[0].type != P2P_TYPE_bf16 || world <= 2) return P2P_OK;
     return host->fail(P2P_UNSUPPORTED, "null: sums of bf16 would be rounded at every addition");
 }
 

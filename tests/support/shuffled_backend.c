@@ -389,8 +389,8 @@ static p2p_status comm_open(p2p_be_device *const *devices, int count, int world,
     return P2P_OK;
 }
 
-static p2p_status comm_query(p2p_be_comm *comm, const p2p_op *op) {
-    (void)comm;
+static p2p_status comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
+    (void)devices, (void)count, (void)world;
     if (op->kind != P2P_KIND_all_reduce || op->reduction == P2P_REDUCE_SUM) return P2P_OK;
     return host->fail(P2P_UNSUPPORTED, "shuffled: no moments");
 }

@@ -196,8 +196,10 @@ static p2p_status comm_open(p2p_be_device *const *devices, int count, int world,
     return status;
 }
 
-static p2p_status comm_query(p2p_be_comm *comm, const p2p_op *op) {
-    return reference->comm.query(comm_of(comm)->inner, op);
+static p2p_status comm_query(p2p_be_device *const *devices, int count, int world, const p2p_op *op) {
+    p2p_be_device *inner[TIMED_DEVICES];
+    for (int i = 0; i < count; i++) inner[i] = device_of(devices[i])->inner;
+    return reference->comm.query(inner, count, world, op);
 }
 
 /* Runs the collective between the inner devices, whose commands are all complete. */

@@ -87,7 +87,7 @@ static bool shares_machine(const ranks *r) {
 static bool share_here(const setup_devices *devices, const ranks *r) {
     for (int i = 0; i < devices->count; i++) {
         p2p_device_memory memory;
-        p2p_device_memory_of(devices->list[i], &memory);
+        p2p_device_memory_of(devices->list[i], false, &memory);
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }

@@ -2,6 +2,7 @@
 #include "doctor.h"
 
 #include "doctor_machine.h"
+#include "doctor_selection.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p_check.h"
@@ -10,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_DEVICES = 16, MOST_ON_STDOUT = 5, MOST_IN_REPORT = 1000 };
+enum { MOST_ON_STDOUT = 5, MOST_IN_REPORT = 1000 };
 
 typedef struct {
     const doctor_request *request;
     p2p_device_entry *entries;
     int entry_count;
     char *named; /* a copy of request->devices, cut at its commas */
-    doctor_device devices[MOST_DEVICES];
+    doctor_device *devices;
     int device_count;
     doctor_findings machine, together;
     doctor_text report;
@@ -60,8 +61,9 @@ static p2p_status write_report(examination *all) {
 /* ---- Devices ------------------------------------------------------------------------------------------ */
 
 static p2p_status add_device(examination *all, const char *address) {
-    if (all->device_count == MOST_DEVICES)
-        return p2p_fail(P2P_USAGE, "p2p doctor examines at most %d devices at once", MOST_DEVICES);
+    doctor_device *grown = realloc(all->devices, (size_t)(all->device_count + 1) * sizeof *grown);
+    if (!grown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the devices");
+    all->devices = grown;
     all->devices[all->device_count++] = (doctor_device){.address = address};
     return P2P_OK;
 }
@@ -75,24 +77,37 @@ static p2p_status select_named(examination *all) {
     return all->device_count > 0 ? P2P_OK : p2p_fail(P2P_USAGE, "--device names no device");
 }
 
-static bool is_reference(const char *address) {
-    return strncmp(address, "reference", strlen("reference")) == 0;
+static p2p_status select_entry(examination *all, int index) {
+    const p2p_device_entry *entry = &all->entries[index], *same;
+    if (entry->unusable[0]) {
+        doctor_find(&all->machine, DOCTOR_SLOW, NULL, "%s can't be used: %s", entry->address,
+                    entry->unusable);
+        return P2P_OK;
+    }
+    same = strcmp(all->request->backend, "auto") == 0 ? doctor_same_card(all->entries, index) : NULL;
+    if (!same) return add_device(all, entry->address);
+    text_line(stderr, "%s, %s, is left out: %s is such a card, too; --device %s examines it", entry->address,
+              entry->name, same->address, entry->address);
+    doctor_line(all->report.stream, "left out: %s, a card as %s", entry->address, same->address);
+    return P2P_OK;
 }
 
 static p2p_status select_usable(examination *all) {
+    const char *backend = all->request->backend;
+    const bool any = strcmp(backend, "auto") == 0;
     for (int i = 0; i < all->entry_count; i++) {
         const p2p_device_entry *entry = &all->entries[i];
-        if (!entry->unusable[0] && !is_reference(entry->address))
-            P2P_TRY(add_device(all, entry->address));
-        else if (entry->unusable[0])
-            doctor_find(&all->machine, DOCTOR_SLOW, NULL, "%s can't be used: %s", entry->address,
-                        entry->unusable);
+        if (doctor_is_of(entry->address, backend) || (any && entry->unusable[0]))
+            P2P_TRY(select_entry(all, i));
     }
-    if (all->device_count == 0)
+    if (all->device_count == 0 && any)
         doctor_find(
             &all->machine, DOCTOR_FAILS,
             "install a driver: on any processor Debian's pocl-opencl-icd; for a graphics card see above",
             "there is no device to train on but the reference, which is for tests");
+    else if (all->device_count == 0)
+        doctor_find(&all->machine, DOCTOR_FAILS, "p2p devices lists all, with the reasons for unusable ones",
+                    "--backend %s: it has no device that can be used", backend);
     return P2P_OK;
 }
 
@@ -112,21 +127,49 @@ static p2p_status examine_devices(examination *all) {
 
 /* ---- Together ----------------------------------------------------------------------------------------- */
 
-static void examine_reduction(examination *all) {
-    p2p_device *open[MOST_DEVICES];
-    int count = 0;
+/* A sum over the backend's devices, as a training on all of them has it. */
+static void examine_reduction(examination *all, p2p_device *const *devices, int count) {
+    const int length = (int)strcspn(p2p_device_address(devices[0]), ":");
+    const char *backend = p2p_device_address(devices[0]);
     bool direct = false;
-    for (int i = 0; i < all->device_count; i++)
-        if (all->devices[i].device && !all->devices[i].lost) open[count++] = all->devices[i].device;
-    if (count < 2) return;
-    text_line(stderr, "examining a reduction over %d devices", count);
-    const p2p_status status = p2p_devices_check_reduction(open, count, &direct);
-    if (status != P2P_OK)
-        doctor_find(&all->together, DOCTOR_FAILS, NULL, "the sum over %d devices: %s", count, p2p_message());
+    text_line(stderr, "examining a reduction over %d devices of %.*s", count, length, backend);
+    if (p2p_devices_check_reduction(devices, count, &direct) != P2P_OK)
+        doctor_find(&all->together, DOCTOR_FAILS, NULL, "the sum over %d devices of %.*s: %s", count, length,
+                    backend, p2p_message());
     else
         doctor_find(&all->together, direct ? DOCTOR_WORKS : DOCTOR_SLOW, NULL,
-                    "the sum over %d devices equals the host's%s", count,
+                    "the sum over %d devices of %.*s equals the host's%s", count, length, backend,
                     direct ? "" : "; it passes through the host's memory");
+}
+
+static p2p_device *open_device(const examination *all, int index) {
+    return all->devices[index].lost ? NULL : all->devices[index].device;
+}
+
+/* Whether an open device before `index` is of its backend. */
+static bool follows_its_kind(const examination *all, int index) {
+    const char *address = p2p_device_address(all->devices[index].device);
+    for (int i = 0; i < index; i++)
+        if (open_device(all, i) && doctor_same_backend(p2p_device_address(open_device(all, i)), address))
+            return true;
+    return false;
+}
+
+/* Devices of several backends share no training. */
+static p2p_status examine_reductions(examination *all) {
+    p2p_device **devices = calloc((size_t)all->device_count + 1, sizeof *devices);
+    if (!devices) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the devices");
+    for (int first = 0; first < all->device_count; first++) {
+        int count = 0;
+        if (!open_device(all, first) || follows_its_kind(all, first)) continue;
+        const char *address = p2p_device_address(open_device(all, first));
+        for (int i = first; i < all->device_count; i++)
+            if (open_device(all, i) && doctor_same_backend(p2p_device_address(open_device(all, i)), address))
+                devices[count++] = open_device(all, i);
+        if (count > 1) examine_reduction(all, devices, count);
+    }
+    free(devices);
+    return P2P_OK;
 }
 
 /* ---- Output ------------------------------------------------------------------------------------------- */
@@ -193,7 +236,7 @@ static p2p_status examine(examination *all) {
     doctor_print_entries(all->entries, all->entry_count, report);
     P2P_TRY(all->request->devices ? select_named(all) : select_usable(all));
     P2P_TRY(examine_devices(all));
-    examine_reduction(all);
+    P2P_TRY(examine_reductions(all));
     doctor_print_libraries(report);
     print_details(all, report);
     fprintf(report, "\n== Findings, after %.0f seconds\n", sys_clock() - all->began);
@@ -230,6 +273,7 @@ p2p_status doctor_run(const doctor_request *request) {
     doctor_findings_free(&all->together);
     doctor_text_free(&all->report);
     p2p_atomic_abandon(&all->file);
+    free(all->devices);
     free(all->entries);
     free(all->named);
     free(all);

@@ -1,6 +1,7 @@
 /* `p2p doctor`: whether this machine and its devices are fit for training.
  *
- * It examines the system, the cache, every device or those named, and a reduction over them. A table with
+ * It examines the system, the cache, every device or those named, and a reduction over those of each backend.
+ * A card that several backends list is examined through the first of them. A table with
  * what works, what is slow, what fails and what to try goes to stdout; a file with everything that was seen
  * can be sent to the authors of p2p. FORMATS.md describes it.
  */
@@ -10,7 +11,8 @@
 #include "doctor_device.h"
 
 typedef struct {
-    const char *devices; /* addresses separated by commas; NULL: every usable device but the reference */
+    const char *devices; /* addresses separated by commas; NULL: every usable device of `backend` */
+    const char *backend; /* "auto": all but the reference */
     const char *report;  /* the file, which must not exist; NULL: none */
     double seconds;      /* after which no further algorithm is tried on any device */
     bool precision[P2P_PRECISION_COUNT]; /* to examine */

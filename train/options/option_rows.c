@@ -153,8 +153,8 @@ const option_row option_rows[] = {
     {"adam-eps", 0, KIND_REAL, AT(adam_eps), MODEL, BINDING, 0, 0.99, "1e-8", "X",
      "added to the root of the mean squared gradient"},
     {"seed", 0, KIND_SEED, AT(seed), TRAIN | SAMPLE | PAIRS, BINDING, 0, 0, "1", "N",
-     "determines every random number; the same seed gives the same bits on the same device, after p2p tune or --tune on "
-     "with --deterministic only"},
+     "determines every random number; the same seed gives the same bits on the same device, after p2p tune or --tune on, "
+     "and on GPUs through OpenCL, with --deterministic only"},
 
     HEADING("Using a model"),
     {"norm-stats", 0, KIND_CHOICE, AT(norm_stats), USE, NOT_KEPT, 0, 0, "image", "image|running",
@@ -184,7 +184,7 @@ const option_row option_rows[] = {
      "0: never"},
 
     HEADING("Device"),
-    {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
+    {"backend", 0, KIND_TEXT, AT(backend), RUN | DOCTOR, NOT_KEPT, 0, 0, "auto", "NAME",
      "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
     {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
@@ -199,7 +199,7 @@ const option_row option_rows[] = {
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "choice of convolution algorithms: off by heuristic; on by kept measurements, measuring what is missing; auto by "
-     "kept measurements only, but in train and bench on GPUs as on"},
+     "kept measurements only, but in train and bench on GPUs through OpenCL as on"},
     {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
      "ignore all measurements: the same bits on every start, whatever was measured before"},
 
@@ -272,6 +272,9 @@ const help_exception help_exceptions[] = {
     {"size", PAIRS, "side to which pictures are first resized; without it they keep their size"},
     {"batch", USE, "pictures computed at once on each device, which changes no result"},
     {"steps", BENCH, "steps to measure (default 10, with --sweep 3)"},
+    {"backend", DOCTOR,
+     "examine the devices of one of the backends that p2p devices lists; auto: of all but the reference, "
+     "each card once"},
     {"mode", BENCH, "whose operations to measure"},
     {"mode", TUNE, "whose convolutions to tune"},
     {"count", TEST, "take the first N pairs only, not all"},

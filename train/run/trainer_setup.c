@@ -255,28 +255,42 @@ static void show_batch(const trainer *t) {
             all->batch == 1 ? "" : "s", devices, parts, t->global_batch, t->schedule.rate, earlier);
 }
 
+static int count_measured(const p2p_session *session) {
+    int measured = 0;
+    for (int i = 0; i < p2p_session_choice_count(session); i++) {
+        const p2p_op *op;
+        const p2p_choice *choice;
+        p2p_session_choice(session, i, &op, &choice);
+        measured += choice->seconds > 0;
+    }
+    return measured;
+}
+
+/* Whether a measurement, which only a request makes on this device, could choose other algorithms. */
+static bool may_be_measured(const trainer *t) {
+    return p2p_device_measures_on_request(t->devices.list[0]) && setup_tune_is_auto(t->all) &&
+           !t->resumed_from;
+}
+
 /* Record and report whether measurements chose algorithms. A resumed training has the choices of its
  * checkpoint, unless it is on another device. */
 static void note_measured(trainer *t) {
-    const int count = p2p_session_choice_count(t->session);
-    int measured = 0;
-    for (int i = 0; i < count; i++) {
-        const p2p_op *op;
-        const p2p_choice *choice;
-        p2p_session_choice(t->session, i, &op, &choice);
-        measured += choice->seconds > 0;
-    }
+    const int count = p2p_session_choice_count(t->session), measured = count_measured(t->session);
     const bool same = t->resumed_from && strcmp(t->kept.device, t->origin.device) == 0;
     t->origin.measured = measured > 0 || (same && t->kept.measured);
+    const char *others = may_be_measured(t) && measured < count
+                             ? ", the others by heuristics (p2p tune, or --tune on here, measures them)"
+                             : "";
     if (measured > 0)
         fprintf(stderr,
-                "algorithms: %d of %d convolutions as measured on this device; --deterministic ignores "
-                "measurements, "
-                "which may change the last bits of results\n",
-                measured, count);
+                "algorithms: %d of %d convolutions as measured on this device%s; --deterministic ignores "
+                "measurements, which may change the last bits of results\n",
+                measured, count, others);
     else if (t->origin.measured)
         fprintf(stderr,
                 "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
+    else if (others[0])
+        fprintf(stderr, "algorithms: 0 of %d convolutions as measured on this device%s\n", count, others);
 }
 
 /* Hash the files of initial weights. A checkpoint has the weights themselves. */

@@ -63,9 +63,12 @@ typedef struct {
     void *context;
 } setup_tuning;
 
-/* With --tune auto, setup_tuning_train may measure (P2P_TUNE_AUTO); setup_tuning_use takes stored choices
- * only (P2P_TUNE_STORED). */
+/* With --tune auto, setup_tuning_train may measure (P2P_TUNE_AUTO: not on CPUs and CUDA); setup_tuning_use
+ * takes stored choices only (P2P_TUNE_STORED). */
 extern const setup_tuning setup_tuning_train, setup_tuning_use;
+
+/* Whether --tune auto decides: neither a request nor --deterministic does. */
+bool setup_tune_is_auto(const settings *all);
 
 /* Create a session with a replica on each of the devices, in their precision, and with convolutions chosen
  * according to --tune and --deterministic. */

@@ -50,12 +50,10 @@ static bool is_any(const char *backend) {
     return strcmp(backend, "auto") == 0;
 }
 
-static p2p_status check_backend(const settings *all) {
-    if (strchr(all->backend, ':')) {
-        p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
-        return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
-    }
-    return check_count(all);
+p2p_status setup_backend_check(const settings *all) {
+    if (!strchr(all->backend, ':')) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
+    return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
@@ -227,21 +225,35 @@ int setup_devices_times(const setup_devices *devices, int index) {
     return times;
 }
 
+/* Writes ", 9.1 of 85.0 GB free" if much of the device's memory is taken, as by other processes; else "". A
+ * context and its libraries take less. */
+static void describe_free(p2p_device *device, char *text, size_t size) {
+    const size_t usual = (size_t)1 << 30;
+    p2p_device_memory memory;
+    p2p_device_memory_of(device, false, &memory);
+    text[0] = '\0';
+    if (memory.free_bytes < memory.bytes && memory.bytes - memory.free_bytes > usual)
+        snprintf(text, size, ", %.1f of %.1f GB free", 1e-9 * (double)memory.free_bytes,
+                 1e-9 * (double)memory.bytes);
+}
+
 static void show(const setup_devices *devices) {
     for (int i = 0; i < devices->count; i++) {
-        const p2p_device *device = devices->list[i];
+        p2p_device *device = devices->list[i];
         const int times = setup_devices_times(devices, i);
         const bool reference = strncmp(p2p_device_address(device), "reference:", strlen("reference:")) == 0;
-        char repeated[32] = "";
+        char repeated[32] = "", taken[48];
         if (times == 0) continue;
+        describe_free(device, taken, sizeof taken);
         if (times > 1) snprintf(repeated, sizeof repeated, ", %d times", times);
-        text_line(stderr, "device: %s, %s%s%s", p2p_device_address(device), p2p_device_name(device),
-                  reference ? " (slow: for tests)" : "", repeated);
+        text_line(stderr, "device: %s, %s%s%s%s", p2p_device_address(device), p2p_device_name(device),
+                  reference ? " (slow: for tests)" : "", repeated, taken);
     }
 }
 
 static p2p_status open_all(const settings *all, setup_devices *devices) {
-    P2P_TRY(check_backend(all));
+    P2P_TRY(setup_backend_check(all));
+    P2P_TRY(check_count(all));
     if (all->device) return open_named(all, devices);
     const bool counted = (gives_count(all) && all->gpus > 1) || all->ranks > 1;
     return counted ? open_counted(all, devices) : append(devices, all->backend);

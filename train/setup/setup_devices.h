@@ -21,6 +21,9 @@ int setup_devices_asked(const settings *all);
 /* The same of all ranks. */
 int setup_replicas_asked(const settings *all);
 
+/* P2P_USAGE if --backend can't be the name of one. */
+p2p_status setup_backend_check(const settings *all);
+
 /* Open the devices of --backend, --device and --gpus, and print a line for each on stderr, and one for the
  * precision unless it is fp32. --precision auto is tf32 if that is fast on all of them, else fp32.
  * --gpus N takes the first N usable devices that are of the type of the best one and of its backend; of

@@ -9,7 +9,7 @@
 
 typedef struct {
     const memory_question *question;
-    p2p_device_memory device; /* of the tightest one: with the least memory for a replica */
+    p2p_device_memory device; /* of the tightest one: with the least room for a replica */
     int replicas, times;      /* replicas in all, and on that device */
     int tightest;             /* its place in the list */
     sys_memory available;     /* of the host, beside what the process has already */
@@ -36,8 +36,13 @@ static uint64_t device_total(const memory_search *search, const memory_need *nee
     return (uint64_t)need->device * (uint64_t)search->times;
 }
 
+/* What buffers can take on a device. */
+static size_t room_of(const p2p_device_memory *memory) {
+    return memory->free_bytes > memory->reserve ? memory->free_bytes - memory->reserve : 0;
+}
+
 static bool device_fits(const memory_search *search, const memory_need *need) {
-    return search->device.bytes == 0 || device_total(search, need) <= search->device.bytes;
+    return search->device.bytes == 0 || device_total(search, need) <= room_of(&search->device);
 }
 
 /* Several devices are of one kind, so the driver's own memory is counted once. */
@@ -48,10 +53,10 @@ static void find_tightest(memory_search *search) {
         const int times = setup_devices_times(devices, i);
         p2p_device_memory memory;
         if (times == 0) continue;
-        p2p_device_memory_of(devices->list[i], &memory);
-        const bool tighter =
-            memory.bytes > 0 && (search->device.bytes == 0 ||
-                                 memory.bytes / (size_t)times < search->device.bytes / (size_t)search->times);
+        p2p_device_memory_of(devices->list[i], search->question->joined, &memory);
+        const bool tighter = memory.bytes > 0 && (search->device.bytes == 0 ||
+                                                  room_of(&memory) / (size_t)times <
+                                                      room_of(&search->device) / (size_t)search->times);
         if (i > 0 && !tighter) continue;
         search->device = memory;
         search->times = times;
@@ -210,9 +215,14 @@ static const char *address_of(const memory_search *search) {
 }
 
 static void describe_device(const memory_search *search, const memory_need *need, char *text, size_t size) {
-    snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB", search->question->what,
+    const p2p_device_memory *device = &search->device;
+    char left[96] = "";
+    if (device->reserve > 0)
+        snprintf(left, sizeof left, ": %.2f GB are free, %.2f GB of them kept for libraries",
+                 1e-9 * (double)device->free_bytes, 1e-9 * (double)device->reserve);
+    snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB%s", search->question->what,
              1e-9 * (double)device_total(search, need), address_of(search),
-             p2p_device_name(tightest_of(search)), 1e-9 * (double)search->device.bytes);
+             p2p_device_name(tightest_of(search)), 1e-9 * (double)device->bytes, left);
 }
 
 /* What pictures take is part of the message from here on. */

@@ -1,7 +1,8 @@
 /* Whether a computation fits into memory, decided from its plans before anything is allocated, and what would
  * fit instead.
  *
- * Device memory is compared with what the device has. On devices whose buffers are host memory, buffers count
+ * Device memory is compared with what is free on the device, without what libraries will take of it; if it
+ * does not report that, with all that it has. On devices whose buffers are host memory, buffers count
  * as host memory too. Host memory is compared with sys_memory_available(). The estimate covers buffers, the
  * host's part of runs, what the program itself holds (memory_need.host), the pictures that are read at once,
  * and the driver with its compiler.
@@ -38,6 +39,7 @@ typedef struct {
     const setup_devices *devices;
     memory_shape shape;
     memory_change change;
+    bool joined;  /* the devices take part in collectives */
     int64_t unit; /* MEMORY_PICTURES: sides are multiples of it */
     /* Compute the need of any shape. Plans are made in a session of their own, which allocates nothing.
      * P2P_OUT_OF_MEMORY if a part is larger than the device allows in one piece. */

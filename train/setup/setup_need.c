@@ -100,6 +100,7 @@ memory_question setup_memory_question(memory_subject *subject) {
                              .devices = subject->devices,
                              .shape = {all->batch, all->size, all->size},
                              .change = all->resume ? MEMORY_FIXED : MEMORY_OPTIONS,
+                             .joined = subject->training && setup_replicas_asked(all) > 1,
                              .measure = measure,
                              .context = subject};
 }

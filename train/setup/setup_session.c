@@ -18,6 +18,10 @@ p2p_status setup_process(const settings *all) {
 const setup_tuning setup_tuning_train = {.automatic = P2P_TUNE_AUTO, .on = P2P_TUNE_MEASURE};
 const setup_tuning setup_tuning_use = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_MEASURE};
 
+bool setup_tune_is_auto(const settings *all) {
+    return !all->deterministic && (!all->tune || strcmp(all->tune, "auto") == 0);
+}
+
 static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p2p_tune *mode) {
     const bool on = all->tune && strcmp(all->tune, "on") == 0;
     if (all->deterministic && on)

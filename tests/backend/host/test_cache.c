@@ -336,7 +336,7 @@ static void refuses_what_others_can_write(void **state) {
     char *path = entry_path();
     const char *cache = test_own_path("cache");
     put("a value");
-    assert_int_equal(chmod(path, 0620), 0);
+    assert_int_equal(chmod(path, 0602), 0);
     expect_none();
     assert_int_equal(chmod(path, 0600), 0);
     expect("a value");
@@ -344,7 +344,7 @@ static void refuses_what_others_can_write(void **state) {
     test_link_add(path, test_own_path("moved"));
     expect_none();
     assert_int_equal(rename(test_own_path("moved"), path), 0);
-    assert_int_equal(chmod(cache, 0770), 0);
+    assert_int_equal(chmod(cache, 0707), 0);
     expect_warning_of_shared_folder();
     assert_int_equal(chmod(cache, 0700), 0);
     expect("a value");

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -214,6 +216,69 @@ static void test_private(void **state) {
     REFUSED(p2p_folder_check_private(file), P2P_IO, "it is not a folder");
 }
 
+/* The lists of users and groups: this user has the name "me" and the primary group `primary`; every group has
+ * the name and the members of `group`. Both functions are linked as calls of these. */
+static gid_t primary;
+static struct group group;
+static char me[] = "me", others[] = "others";
+int __wrap_getpwuid_r(uid_t id, struct passwd *entry, char *text, size_t size, struct passwd **found);
+int __wrap_getpwuid_r(uid_t id, struct passwd *entry, char *text, size_t size, struct passwd **found) {
+    (void)text, (void)size;
+    *entry = (struct passwd){.pw_name = me, .pw_uid = id, .pw_gid = primary};
+    *found = id == geteuid() ? entry : NULL;
+    return 0;
+}
+int __wrap_getgrgid_r(gid_t id, struct group *entry, char *text, size_t size, struct group **found);
+int __wrap_getgrgid_r(gid_t id, struct group *entry, char *text, size_t size, struct group **found) {
+    (void)text, (void)size;
+    *entry = group;
+    entry->gr_gid = id;
+    *found = group.gr_name ? entry : NULL;
+    return 0;
+}
+
+static void expect_group(p2p_status status) {
+    FILE *stream;
+    uint64_t size;
+    const char *file = test_own_path("file"), *folder = test_own_path("folder");
+    assert_int_equal(p2p_folder_check_private(folder), status);
+    const p2p_status opened = p2p_file_open_private(file, &stream, &size);
+    assert_int_equal(opened == P2P_OK, status == P2P_OK);
+    if (opened == P2P_OK) fclose(stream);
+}
+
+/* A group of which this user is the only member is this user; any other group is not. */
+static void test_private_of_a_group(void **state) {
+    (void)state;
+    const char *file = test_own_path("file"), *folder = test_own_path("folder");
+    char *none[] = {NULL}, *only_me[] = {me, NULL}, *more[] = {me, others, NULL};
+    struct stat about;
+    test_file_write(file, "x", 1);
+    test_folder_add(folder);
+    assert_int_equal(chmod(file, 0664), 0);
+    assert_int_equal(chmod(folder, 0775), 0);
+    assert_int_equal(stat(file, &about), 0);
+    primary = about.st_gid;
+    group = (struct group){.gr_name = me, .gr_mem = none};
+    expect_group(P2P_OK);
+    group.gr_mem = only_me;
+    expect_group(P2P_OK);
+    group.gr_mem = more;
+    expect_group(P2P_IO);
+    group = (struct group){.gr_name = others, .gr_mem = none};
+    expect_group(P2P_IO);
+    group.gr_name = me;
+    primary = about.st_gid + 1;
+    expect_group(P2P_IO);
+    primary = about.st_gid;
+    group.gr_name = NULL; /* no list has it */
+    expect_group(P2P_IO);
+    group.gr_name = me;
+    assert_int_equal(chmod(file, 0666), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    expect_group(P2P_IO);
+}
+
 /* Whoever can rename a folder above puts another in the place of a private one. */
 static void test_private_above(void **state) {
     (void)state;
@@ -366,6 +431,7 @@ int main(void) {
         TEST_IN_FOLDER(test_pipes_and_devices_are_refused),
         TEST_IN_FOLDER(test_appending),
         TEST_IN_FOLDER(test_private),
+        TEST_IN_FOLDER(test_private_of_a_group),
         TEST_IN_FOLDER(test_private_of_another_user),
         TEST_IN_FOLDER(test_private_above),
         TEST_IN_FOLDER(test_private_above_of_another_user),

@@ -19,7 +19,7 @@
 
 /* ---- Devices that record calls ------------------------------------------------------------------------ */
 
-enum { A_CPU, A_GPU, ANOTHER_GPU, DEVICES, CALLS_MOST = 256 };
+enum { A_CPU, A_GPU, ANOTHER_GPU, ON_REQUEST, DEVICES, CALLS_MOST = 256 };
 
 static const p2p_module *reference;
 
@@ -37,12 +37,13 @@ static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
     return P2P_OK;
 }
 
-/* The two GPUs have equal properties. */
+/* Two GPUs have equal properties; the third measures on request only. */
 static p2p_status device_info(int index, p2p_device_info *info) {
     P2P_TRY(reference->device_info(0, info));
     info->type = index == A_CPU ? P2P_DEVICE_CPU : P2P_DEVICE_GPU;
     snprintf(info->name, sizeof info->name, "%s", index == A_CPU ? "choosy processor" : "choosy board");
     snprintf(info->driver, sizeof info->driver, "driver 7");
+    info->measures_on_request = index == ON_REQUEST;
     return P2P_OK;
 }
 
@@ -157,9 +158,11 @@ static void takes_the_mode_that_suits_the_device(void **state) {
     static const struct {
         int device;
         p2p_tune requested, used;
-    } cases[] = {{A_CPU, P2P_TUNE_AUTO, P2P_TUNE_STORED},   {A_GPU, P2P_TUNE_AUTO, P2P_TUNE_MEASURE},
-                 {A_CPU, P2P_TUNE_OFF, P2P_TUNE_OFF},       {A_GPU, P2P_TUNE_OFF, P2P_TUNE_OFF},
-                 {A_GPU, P2P_TUNE_STORED, P2P_TUNE_STORED}, {A_CPU, P2P_TUNE_ANEW, P2P_TUNE_ANEW}};
+    } cases[] = {
+        {A_CPU, P2P_TUNE_AUTO, P2P_TUNE_STORED},      {A_GPU, P2P_TUNE_AUTO, P2P_TUNE_MEASURE},
+        {ON_REQUEST, P2P_TUNE_AUTO, P2P_TUNE_STORED}, {ON_REQUEST, P2P_TUNE_MEASURE, P2P_TUNE_MEASURE},
+        {A_CPU, P2P_TUNE_OFF, P2P_TUNE_OFF},          {A_GPU, P2P_TUNE_OFF, P2P_TUNE_OFF},
+        {A_GPU, P2P_TUNE_STORED, P2P_TUNE_STORED},    {A_CPU, P2P_TUNE_ANEW, P2P_TUNE_ANEW}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         plan_rig rig = open_rig(cases[i].device, 1, cases[i].requested, NULL);
         assert_int_equal(calls.mode, cases[i].used);

@@ -1,10 +1,12 @@
 /* Sessions with replicas in several processes: they compute what one session with all replicas computes, by
- * the reference's communicator and through host memory; state is shared, gathered and compared over all;
+ * the reference's communicator and through host memory; state is shared, gathered and compared over all; they
+ * agree on the type of gradients before a communicator is open;
  * processes that do not fit together are refused by all. The processes are forked.
  */
 #include "p2p_moments.h"
 #include "plan/session.h"
 #include "support/forked_processes.h"
+#include "support/null_backend.h"
 #include "support/picky_backend.h"
 #include "support/plan_training.h"
 
@@ -157,6 +159,48 @@ static void statistics_of_all(void **state) {
     assert_int_equal(forked_run(2, move_statistics, NULL), 0);
 }
 
+/* ---- The type of gradients ----------------------------------------------------------------------------- */
+
+/* The devices of "null" without their communicator. */
+static const p2p_module *apart_module(uint32_t abi, const p2p_host *host) {
+    static p2p_module module;
+    module = *null_module(abi, host);
+    module.name = "apart";
+    module.comm_open = NULL;
+    module.comm = (p2p_comm_table){0};
+    return &module;
+}
+
+typedef struct {
+    const char *addresses[2]; /* of each process's two replicas */
+    p2p_type gradient;
+} gradient_case;
+
+static int decide_gradient(const p2p_processes *processes, void *context) {
+    const gradient_case *c = context;
+    p2p_device *devices[2];
+    p2p_session *session;
+    const p2p_session_options options = {.processes = processes, .precision = P2P_PRECISION_bf16};
+    for (int i = 0; i < 2; i++)
+        FORKED_CHECK(p2p_device_open(c->addresses[processes->rank], &devices[i]) == P2P_OK);
+    FORKED_CHECK(p2p_session_create(devices, 2, &options, &session) == P2P_OK);
+    FORKED_CHECK(session->gradient == c->gradient);
+    FORKED_CHECK(session->comm == NULL);
+    p2p_session_destroy(session);
+    for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
+    return 0;
+}
+
+/* The communicator of "null" sums bf16 over two replicas at most. If one process has none, all sums pass
+ * through host memory, in every process. */
+static void gradients_have_one_type(void **state) {
+    (void)state;
+    gradient_case together = {{"null:2", "null:2"}, P2P_TYPE_f32},
+                  one = {{"null:2", "apart:2"}, P2P_TYPE_bf16};
+    assert_int_equal(forked_run(2, decide_gradient, &together), 0);
+    assert_int_equal(forked_run(2, decide_gradient, &one), 0);
+}
+
 /* ---- Refusals ----------------------------------------------------------------------------------------- */
 
 static int plan_others(const p2p_processes *processes, void *context) {
@@ -202,10 +246,12 @@ static void refused_by_all(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equal_one_session),
-                                       cmocka_unit_test(compared_over_all),
-                                       cmocka_unit_test(statistics_of_all), cmocka_unit_test(refused_by_all)};
-    if (p2p_module_register(picky_module) != P2P_OK || p2p_module_register(picky_twins_module) != P2P_OK)
-        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_one_session), cmocka_unit_test(compared_over_all),
+        cmocka_unit_test(statistics_of_all), cmocka_unit_test(gradients_have_one_type),
+        cmocka_unit_test(refused_by_all)};
+    const p2p_module_entry entries[] = {picky_module, picky_twins_module, null_module, apart_module};
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        if (p2p_module_register(entries[i]) != P2P_OK) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

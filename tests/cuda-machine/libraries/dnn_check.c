@@ -285,7 +285,7 @@ cudnnStatus_t dnn_finalize(dnn_descriptor *descriptor) {
                               dnn_type_name(descriptor->type));
     cudnnStatus_t status = dnn_check_required(descriptor);
     if (status != CUDNN_STATUS_SUCCESS) return status;
-    switch (descriptor->type) {
+    switch ((int)descriptor->type) { /* one is not in the enum of older headers */
     case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
         status = check_tensor(descriptor);
         break;

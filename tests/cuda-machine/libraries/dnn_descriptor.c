@@ -126,7 +126,7 @@ size_t dnn_size_of(cudnnBackendAttributeType_t type) {
 }
 
 const char *dnn_type_name(cudnnBackendDescriptorType_t type) {
-    switch (type) {
+    switch ((int)type) { /* one is not in the enum of older headers */
     case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
         return "tensor";
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:

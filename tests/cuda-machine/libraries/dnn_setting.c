@@ -1,7 +1,8 @@
 /* P2P_MACHINE_CUDNN. See dnn_setting.h. */
 #include "dnn_setting.h"
 
-#include <cudnn.h>
+#include "double_version.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ size_t dnn_version(void) {
     const char *at = getenv("P2P_MACHINE_CUDNN");
     const char *value = next_value(&at, "version");
     unsigned major, minor, patch;
-    if (!value || sscanf(value, "%u.%u.%u", &major, &minor, &patch) != 3) return CUDNN_VERSION;
+    if (!value || sscanf(value, "%u.%u.%u", &major, &minor, &patch) != 3) return DOUBLE_DNN_VERSION;
     return (size_t)major * 10000 + minor * 100 + patch;
 }
 

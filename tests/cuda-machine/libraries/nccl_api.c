@@ -413,11 +413,11 @@ static void hang(void) {
     for (;;) pause();
 }
 
+static atomic_int aborting; /* calls of ncclCommAbort that have not returned */
+
 /* Ends waits in any thread, and takes the communicator. It waits for kernels, so it takes a while. */
-MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
+static ncclResult_t abort_alone(ncclComm_t comm) {
     const struct timespec a_while = {.tv_nsec = 5000000};
-    const ncclResult_t result = begin("ncclCommAbort");
-    if (result != ncclSuccess) return result;
     if (!live(comm)) return ncclInvalidArgument;
     if (atomic_exchange(&comm->aborted, 1)) {
         const ncclResult_t refused = MACHINE_MISUSE(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
@@ -436,6 +436,17 @@ MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
     take_from_list(comm);
     nccl_drop(comm);
     return release(comm, ncclSuccess);
+}
+
+/* One at a time: NCCL up to 2.21 joins the thread of a group at the first abort, and looks unprotected
+ * whether it has. */
+MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
+    ncclResult_t result = begin("ncclCommAbort");
+    if (result != ncclSuccess) return result;
+    if (atomic_fetch_add(&aborting, 1) > 0) machine_note_misuse("two threads abort communicators at once");
+    result = abort_alone(comm);
+    atomic_fetch_sub(&aborting, 1);
+    return result;
 }
 
 MACHINE_EXPORT ncclResult_t ncclCommCount(const ncclComm_t comm, int *count) {

@@ -2,6 +2,7 @@
 #include "machine_link.h"
 
 #include "../../support/test_clock.h"
+#include "double_version.h"
 #include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
@@ -44,7 +45,7 @@ bool nccl_keeps_silent(void) {
 int nccl_version(void) {
     const char *value = setting("version");
     int major, minor, patch;
-    if (!value || sscanf(value, "%d.%d.%d", &major, &minor, &patch) != 3) return NCCL_VERSION_CODE;
+    if (!value || sscanf(value, "%d.%d.%d", &major, &minor, &patch) != 3) return DOUBLE_NCCL_VERSION;
     return NCCL_VERSION(major, minor, patch);
 }
 

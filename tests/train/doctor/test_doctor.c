@@ -2,6 +2,7 @@
  * that is printed. The program itself is run by tests/program/test_doctor.sh.
  */
 #include "../run/train_commands.h"
+#include "doctor/doctor_selection.h"
 #include "doctor/doctor_text.h"
 #include "host/sys_machine.h"
 #include "p2p.h"
@@ -114,13 +115,55 @@ static void test_lost(void **state) {
     REPORTED("\nsick:0  sick device 0"); /* the other one is examined nevertheless */
 }
 
+/* The devices of "sick" without a communicator. */
+static const p2p_module *lone_module(uint32_t abi, const p2p_host *host) {
+    static p2p_module module;
+    module = *sick_module(abi, host);
+    module.name = "lone";
+    module.comm_open = NULL;
+    module.comm = (p2p_comm_table){0};
+    return &module;
+}
+
+/* A sum over the devices of each backend that has several. */
 static void test_together(void **state) {
     (void)state;
     OK(examine("reference:0,sick:0", "fp32"));
-    REPORTED("the devices together\n  slow   the sum over 2 devices equals the host's; it passes through the "
-             "host");
+    NOT_REPORTED("the devices together");
+    OK(examine("lone:0,sick:0,lone:0,sick:0", "fp32"));
+    REPORTED("the devices together\n  works  the sum over 2 devices of sick equals the host's\n"
+             "  slow   the sum over 2 devices of lone equals the host's; it passes through the host");
     REFUSED(examine("sick:7,sick:7", "fp32"), P2P_FAILED, "1 check failed");
-    REPORTED("the devices together\n  fails  the sum over 2 devices: sick:7 has ");
+    REPORTED("the devices together\n  fails  the sum over 2 devices of sick: sick:7 has ");
+}
+
+/* As many as a machine of eight cards lists: through CUDA, through OpenCL, and its processor. */
+static void test_many_devices(void **state) {
+    (void)state;
+    REFUSED(examine("sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,sick:99,"
+                    "sick:99,sick:99,sick:99,sick:99,sick:99,sick:99",
+                    "fp32"),
+            P2P_FAILED, "17 checks failed");
+}
+
+static void test_a_card_counts_once(void **state) {
+    (void)state;
+    p2p_device_entry entries[] = {
+        {.address = "cuda:0", .name = "H200", .type = "GPU"},
+        {.address = "cuda:1", .name = "H200", .type = "GPU"},
+        {.address = "cuda:2", .name = "T4", .type = "GPU", .presence = P2P_PRESENCE_UNUSABLE},
+        {.address = "opencl:0", .name = "H200", .type = "GPU"},
+        {.address = "opencl:1", .name = "T4", .type = "GPU"},
+        {.address = "opencl:2", .name = "Iris", .type = "GPU"},
+        {.address = "opencl:3", .name = "H200", .type = "CPU"},
+    };
+    const bool left_out[] = {false, false, false, true, false, false, false};
+    for (int i = 0; i < 7; i++) assert_int_equal(doctor_same_card(entries, i) != NULL, left_out[i]);
+    assert_string_equal(doctor_same_card(entries, 3)->address, "cuda:0");
+    assert_true(doctor_is_of("cuda:1", "cuda") && doctor_is_of("cuda", "cuda") &&
+                doctor_is_of("cuda:1", "auto"));
+    assert_false(doctor_is_of("cuda:1", "cu") || doctor_is_of("cu:1", "cuda") ||
+                 doctor_is_of("reference:0", "auto"));
 }
 
 static void test_unknown_device(void **state) {
@@ -263,6 +306,8 @@ int main(void) {
         TEST_IN_FOLDER(test_refused_operation),
         TEST_IN_FOLDER(test_lost),
         TEST_IN_FOLDER(test_together),
+        TEST_IN_FOLDER(test_many_devices),
+        cmocka_unit_test(test_a_card_counts_once),
         TEST_IN_FOLDER(test_unknown_device),
         TEST_IN_FOLDER(test_existing_report),
         TEST_IN_FOLDER(test_no_personal_paths),
@@ -270,7 +315,9 @@ int main(void) {
         TEST_IN_FOLDER(test_machine),
         cmocka_unit_test(test_home),
     };
-    if (p2p_module_register(sick_module) != P2P_OK || p2p_cache_folder_set("off") != P2P_OK) return 1;
+    if (p2p_module_register(sick_module) != P2P_OK || p2p_module_register(lone_module) != P2P_OK ||
+        p2p_cache_folder_set("off") != P2P_OK)
+        return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(report);
     return failed;

@@ -22,6 +22,7 @@ static const size_t MB = 1000000;
 /* ---- Pretend devices: null:0 with a gigabyte ----------------------------------------------------------- */
 
 static p2p_device_info pretended;
+static size_t free_now, reserve_now; /* free_now 0: not reported */
 
 static p2p_status pretend_info(int index, p2p_device_info *info) {
     P2P_TRY(null_module(P2P_BACKEND_ABI, p2p_host_services())->device_info(index, info));
@@ -31,11 +32,20 @@ static p2p_status pretend_info(int index, p2p_device_info *info) {
     return P2P_OK;
 }
 
+static p2p_status pretend_memory(p2p_be_device *device, bool joined, size_t *free_bytes, size_t *reserve) {
+    (void)device;
+    if (free_now == 0) return p2p_fail(P2P_FAILED, "the driver does not report it");
+    *free_bytes = free_now;
+    *reserve = joined ? 2 * reserve_now : reserve_now;
+    return P2P_OK;
+}
+
 static const p2p_module *pretend(uint32_t abi, const p2p_host *host) {
     static p2p_module module;
     module = *null_module(abi, host);
     module.name = "pretend";
     module.device_info = pretend_info;
+    module.device.memory_left = pretend_memory;
     return &module;
 }
 
@@ -95,6 +105,40 @@ static void test_fits(void **state) {
     assert_non_null(strstr(fit.text, "this training needs 0.99 GB on pretend:0 (plain), which has 1.00 GB"));
     question.measure = refuse;
     REFUSED(setup_memory_fit(&question, &fit), P2P_USAGE, "no such network");
+    p2p_device_close(device);
+}
+
+/* What buffers can take is what is free, without what libraries will take of it. */
+static void test_a_busy_device(void **state) {
+    (void)state;
+    int calls;
+    memory_fit fit;
+    p2p_device *device = open_pretended(1000 * MB, false, 0);
+    memory_question question = question_of(device, 85, 256, &calls); /* 991.3 MB */
+    free_now = 600 * MB;
+    reserve_now = 50 * MB;
+    OK(setup_memory_fit(&question, &fit));
+    assert_false(fit.fits);
+    assert_non_null(strstr(fit.text, "this training needs 0.99 GB on pretend:0 (plain), which has 1.00 GB: "
+                                     "0.60 GB are free, 0.05 GB of them kept for libraries"));
+    assert_string_equal(fit.proposal, "--batch 42 needs 0.54 GB; or --size 128 needs 0.32 GB");
+    question.joined = true;
+    OK(setup_memory_fit(&question, &fit));
+    assert_string_equal(fit.proposal, "--batch 38 needs 0.50 GB; or --size 128 needs 0.32 GB");
+    reserve_now = 700 * MB;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(setup_memory_hopeless(&fit));
+    free_now = reserve_now = 0;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    p2p_device_close(device);
+    /* Memory of the host is the host's to report. */
+    device = open_pretended(1000 * MB, true, 0);
+    question = question_of(device, 85, 256, &calls);
+    free_now = 600 * MB;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    free_now = 0;
     p2p_device_close(device);
 }
 
@@ -297,10 +341,13 @@ static void test_available(void **state) {
 
 int main(void) {
     OK(p2p_module_register(pretend));
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fits),     cmocka_unit_test(test_the_largest_batch),
-        cmocka_unit_test(test_pieces),   cmocka_unit_test(test_host_memory),
-        cmocka_unit_test(test_pictures), cmocka_unit_test(test_fewer_pictures_at_once),
-        cmocka_unit_test(test_available)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits),
+                                       cmocka_unit_test(test_a_busy_device),
+                                       cmocka_unit_test(test_the_largest_batch),
+                                       cmocka_unit_test(test_pieces),
+                                       cmocka_unit_test(test_host_memory),
+                                       cmocka_unit_test(test_pictures),
+                                       cmocka_unit_test(test_fewer_pictures_at_once),
+                                       cmocka_unit_test(test_available)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
