@@ -42,6 +42,8 @@ static const p2p_variable core_variables[] = {
      "Every device is lost from this call of a backend on, counted from 1.", true},
     {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},
     {"P2P_TEST_GOLDEN", "a folder", "`tests/golden`", "Tests find the committed files there.", true},
+    {"P2P_FLIPPED", "`bit:DEVICE:UPDATES`, `nan:DEVICE:BYTES`", "none",
+     "The backend `flipped` of the tests spoils this device's memory.", true},
     {"P2P_MALLOC_FAULTS", "a file", "none",
      "The sweep of faults counts allocations in it, and makes one fail.", true},
 };

@@ -126,8 +126,8 @@ expect 3 "is a checkpoint" \
     "$p2p" train "${small[@]}" --out x --steps 1 --init-generator intact/checkpoints/step-000000006.safetensors
 
 echo "-- folders that are no training"
-expect 2 "is a file: a training is a folder" "$p2p" train --out intact/checkpoints/step-000000006.safetensors --resume
-expect 2 "is a file: a training is a folder" "$p2p" train "${small[@]}" --out toys/train/../../intact/config.json
+expect 2 "is a file: results go into a folder" "$p2p" train --out intact/checkpoints/step-000000006.safetensors --resume
+expect 2 "is a file: results go into a folder" "$p2p" train "${small[@]}" --out toys/train/../../intact/config.json
 expect 3 "no training to resume" "$p2p" train --out intact/checkpoints --resume
 printed "--out is the folder of a training" "checkpoints/ as a training"
 

@@ -16,7 +16,7 @@ hold() {
         kill -0 $first 2>/dev/null || break
         sleep 0.001
     done
-    kill -s STOP $first
+    halt $first
     [ -s "$out/run.lock" ] || fail "$out: the first command has no lock: $(tail -n 2 first.err)"
     find "$out" -type f -exec md5sum {} + | sort >before.txt
 }

@@ -116,7 +116,7 @@ ends unlocked 130 "a checkpoint is saved"
 # A removed folder is made again for the last checkpoint; one of another training in its place is left alone.
 for replaced in "" half; do
     begin gone 5 "${small[@]}" --steps 1000000 --checkpoint-every 7
-    kill -s STOP $training
+    halt $training
     rm -r gone
     [ -z "$replaced" ] || cp -r half gone
     kill -s CONT $training

@@ -121,6 +121,15 @@ begin() {
     await_steps "$out" "$steps"
 }
 
+# halt PID: stops a process, and waits until all of its threads have stopped.
+halt() {
+    kill -s STOP "$1"
+    for _ in $(seq 1000); do
+        [ -n "$(grep -L '^State:.T' /proc/"$1"/task/*/status 2>/dev/null)" ] || break
+        sleep 0.01
+    done
+}
+
 # ends OUT CODE WORDS: waits for the training of begin(), and checks its exit code and that its log contains the words.
 ends() {
     wait $training 2>/dev/null
