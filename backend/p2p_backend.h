@@ -177,7 +177,7 @@ typedef struct {
     p2p_status (*buffer_read)(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
 
-    /* -- optional; if NULL, or after a failure, memory_bytes of p2p_device_info is taken for free -- */
+    /* -- optional; if NULL, or after a failure, memory_bytes of p2p_device_info counts as free -- */
     /* Sets *free_bytes to what buffers of this process can take of the device's memory now, those that it has
      * already among them, and *reserve to the part of that which libraries will take while operations are
      * created and run, an estimate; `joined`: with collectives. Not for devices whose buffers are host

@@ -59,8 +59,8 @@ int p2p_folder_base(const char **path);
 
 /* P2P_IO if anyone but this user and root can write to the folder, or if any user can put another folder in
  * its place: a folder above it can be written by all and has no sticky bit, or lies in one that has it and
- * belongs to another user. A group of which this user is the only member may write to it. An absent folder is
- * allowed if those above are. */
+ * belongs to another user. The user's own primary group, of the same name and without other listed members,
+ * may write to it. An absent folder is allowed if those above are. */
 p2p_status p2p_folder_check_private(const char *path);
 
 /* P2P_IO if any user can replace the file, or what is in the folder: the rule for folders above, applied to
@@ -69,7 +69,7 @@ p2p_status p2p_folder_check_private(const char *path);
 p2p_status p2p_path_check_private(const char *path);
 
 /* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that no user but
- * this one and root owns and can write to. A group of which this user is the only member may write to it.
+ * this one and root owns and can write to. The user's own primary group, as above, may write to it.
  * `path` is for the message. */
 p2p_status p2p_descriptor_check_private(int descriptor, const char *path);
 

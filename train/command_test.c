@@ -189,10 +189,10 @@ static p2p_status remove_pictures(const test_run *run, const char *name) {
 }
 
 /* Remove what an earlier test wrote and this one would not replace until its end, or ever: an interrupted
- * test has no numbers and no page of other pictures. The numbers are last, because they record the pictures.
+ * test has no page of other pictures. The numbers stay until write_names, because they record the pictures.
  */
 static p2p_status remove_stale(const test_run *run) {
-    const char *const pages[] = {run->page_path, run->grid_path, run->numbers_path};
+    const char *const pages[] = {run->page_path, run->grid_path};
     for (size_t i = 0; i < run->stale.count; i++) {
         P2P_TRY(result_folder_check(run->all->out, run->stale.names[i]));
         P2P_TRY(sys_file_remove(run->stale.names[i]));
@@ -214,6 +214,19 @@ static json_t *numbers_of(const quality *measured) {
 
 static p2p_status no_memory(void) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results");
+}
+
+/* metrics.json without numbers: records the pictures to come, so that a later test recognises those of one
+ * that was interrupted. */
+static p2p_status write_names(const test_run *run) {
+    json_t *images = json_array(), *object = NULL;
+    bool complete = images != NULL;
+    for (int64_t i = 0; i < run->count && complete; i++)
+        complete = json_array_append_new(
+                       images, json_pack("{s:o}", "name", text_to_json(dataset_name(run->data, i)))) == 0;
+    if (complete) object = json_pack("{s:b, s:O}", "unfinished", 1, "images", images);
+    json_decref(images);
+    return object ? json_file_write(run->numbers_path, object, JSON_INDENT(2)) : no_memory();
 }
 
 /* Add a pair to the page. Its pictures have one path below their folders. */
@@ -317,6 +330,7 @@ static p2p_status run_pairs(test_run *run) {
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));
     P2P_TRY(remove_stale(run));
+    P2P_TRY(write_names(run));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
     P2P_TRY(report_left_out(run));
     if (run->grid.picture.pixels) P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));

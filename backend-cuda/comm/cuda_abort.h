@@ -3,8 +3,8 @@
  * ncclCommAbort waits for kernels, copies and threads of NCCL. If a device hangs, it may never return, so the
  * aborts are made by a thread of their own, which nobody waits for longer than a limit. One thread makes all
  * of them, one after the other: communicators that were made in one group have a job in common, which NCCL
- * joins and frees at the first abort without protection against a second thread (2.19 to 2.21 at least). None
- * waits for the next: the last abort of a process does the work of all.
+ * joins and frees at the first abort without protection against a second thread (2.19 to 2.21 at least). An
+ * abort does not wait for later ones: NCCL does the common work in a process's last abort.
  */
 #ifndef CUDA_ABORT_H
 #define CUDA_ABORT_H

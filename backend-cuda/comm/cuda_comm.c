@@ -70,7 +70,8 @@ static void mark_broken(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         cuda_queue *queue = &comm->member[i].device->queue;
         queue->broken = true;
-        if (!queue->lost && queue->loss != loss) snprintf(queue->loss, sizeof queue->loss, "%s", loss);
+        if (loss[0] && !queue->lost && queue->loss != loss)
+            snprintf(queue->loss, sizeof queue->loss, "%s", loss);
     }
 }
 
@@ -78,7 +79,7 @@ static void mark_broken(p2p_be_comm *comm) {
 static void mark_stuck(member *one) {
     cuda_queue *queue = &one->device->queue;
     one->comm->stuck = queue->lost = true;
-    if (one == one->comm->hung) return; /* it has a message */
+    if (queue->loss[0]) return; /* it has a message */
     snprintf(queue->loss, sizeof queue->loss,
              "%s: the device was lost: NCCL's collectives on it could not be ended within %d s", queue->name,
              CUDA_ABORT_SECONDS);
@@ -118,8 +119,8 @@ static p2p_status abort_all(p2p_be_comm *comm, p2p_status status) {
     return status;
 }
 
-/* The process that has caused a failure reports it. Of a communicator that was opened, and has been aborted,
- * this one's own message comes later than that. */
+/* The process that has caused a failure reports it. After the abort of an open communicator, this process
+ * delays its own message so that the other's is printed first. */
 static void let_others_report(const p2p_be_comm *comm) {
     if (!comm->opened || !comm->processes || !comm->by_others) return;
     (void)thrd_sleep(&(struct timespec){.tv_sec = CUDA_OTHERS_SECONDS}, NULL);
@@ -197,8 +198,8 @@ static int64_t find_stuck(p2p_be_comm *comm) {
     return -1;
 }
 
-/* The first member whose part of the collective is missing; NULL: all have given theirs. What a member
- * computes before has waited for no collective but those that have ended. */
+/* The first member whose part of the collective is missing; NULL: all have given theirs. Its earlier commands
+ * depend only on collectives that have ended. */
 static const member *find_missing(p2p_be_comm *comm, int64_t number) {
     for (int i = 0; i < comm->count; i++)
         if (is_pending(&comm->member[i], comm->member[i].after[number % RECENT])) return &comm->member[i];
@@ -211,14 +212,12 @@ static void describe_stuck(const p2p_be_comm *comm, const char *what, cuda_hang 
     hang->device = NULL;
     hang->by_others = comm->processes != NULL;
     snprintf(hang->text, sizeof hang->text,
-             "cuda: the devices were lost to their collectives: %s, to which all of this process have given "
-             "their part%s, has not ended",
-             what, apart ? " and those of others may not have" : ", over a connection that may be faulty");
+             "cuda: the devices were lost to their collectives: %s, which all devices of this process have "
+             "joined%s, has not ended",
+             what, apart ? ", and those of others may not have" : ", over a connection that may be faulty");
 }
 
-/* cuda_watch.find. */
-static void find_watched(void *context, cuda_hang *hang) {
-    p2p_be_comm *comm = ((member *)context)->comm;
+static void find_locked(p2p_be_comm *comm, cuda_hang *hang) {
     const int64_t stuck = find_stuck(comm);
     if (stuck < 0) return;
     const collective *c = &comm->recent[stuck % RECENT];
@@ -232,6 +231,14 @@ static void find_watched(void *context, cuda_hang *hang) {
     }
     hang->device = comm->hung->device;
     snprintf(hang->text, sizeof hang->text, "; %s waits for it", what);
+}
+
+/* cuda_watch.find. */
+static void find_watched(void *context, cuda_hang *hang) {
+    p2p_be_comm *comm = ((member *)context)->comm;
+    mtx_lock(&comm->lock);
+    find_locked(comm, hang);
+    mtx_unlock(&comm->lock);
 }
 
 /* ---- Calls that do not block ----------------------------------------------------------------------- */

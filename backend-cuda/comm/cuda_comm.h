@@ -7,9 +7,9 @@
  * devices.
  *
  * At the time limit the device is named whose part of the first collective that has not ended is missing,
- * whichever device the host waits for. If all of this process have given theirs, it waits CUDA_OTHERS_SECONDS
- * longer for another process, which finds and reports the device that hangs. It does not report errors of
- * other processes (ncclRemoteError) earlier than that either.
+ * whichever device the host waits for. If p2p_processes has others, and no part of this process is missing,
+ * it waits CUDA_OTHERS_SECONDS longer for the process whose device hangs, which reports it. It does not
+ * report errors of other processes (ncclRemoteError) earlier than that either.
  *
  * Replicas of several processes meet at the address that NCCL's own variable NCCL_COMM_ID=HOST:PORT names, of
  * rank 0, in all of them.

@@ -38,11 +38,27 @@ static p2p_status fail_hung(p2p_be_device *device, const cuda_hang *hang) {
                 "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");
 }
 
-/* At the time limit. P2P_OK: it is not over yet. */
-static p2p_status check_hang(p2p_be_device *device, double waited) {
+static once_flag made_lock = ONCE_FLAG_INIT;
+static mtx_t hang_lock; /* several threads may reach the limit together: the first reports */
+
+static void make_lock(void) {
+    (void)mtx_init(&hang_lock, mtx_plain);
+}
+
+static p2p_status check_hang_locked(p2p_be_device *device, double waited) {
     const cuda_hang hang = find_hang(device);
+    P2P_TRY(cuda_enter(&device->queue)); /* it may be broken by now, and the context another device's */
     if (hang.by_others && waited <= device->environment.timeout + CUDA_OTHERS_SECONDS) return P2P_OK;
     return fail_hung(device, &hang);
+}
+
+/* At the time limit. P2P_OK: it is not over yet. */
+static p2p_status check_hang(p2p_be_device *device, double waited) {
+    call_once(&made_lock, make_lock);
+    mtx_lock(&hang_lock);
+    const p2p_status status = check_hang_locked(device, waited);
+    mtx_unlock(&hang_lock);
+    return status;
 }
 
 static double now(void) {

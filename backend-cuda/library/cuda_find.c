@@ -119,7 +119,7 @@ static bool is_private(const char *path, cuda_file *file) {
 /* ---- Places ------------------------------------------------------------------------------------------- */
 
 /* A file that exists and can't be opened is noted, and the search continues. `named`: a variable names the
- * folder, or it is the module's, so it may be anybody's. */
+ * folder, or it is the module's, so other users may be able to write to it. */
 static bool try_folder(search *one, const char *folder, size_t length, bool named) {
     char path[CUDA_PATH_BYTES];
     const int written = snprintf(path, sizeof path, "%.*s/%s", (int)length, folder, one->name);

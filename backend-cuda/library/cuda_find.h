@@ -27,8 +27,8 @@ typedef struct {
 typedef bool cuda_fits(void *tried);
 
 /* Opens `name`, for example "libcudnn.so.9", from the first place that has it; if places have different
- * files, from the first whose file is fit, or else from the first. False if there is none that can be opened.
- * `fits`: NULL if any file is fit. */
+ * files, from the first whose file is fit, or else from the first. If there is only one file, it is not
+ * tested. False if there is none that can be opened. `fits`: NULL if any file is fit. */
 bool cuda_find(const char *name, cuda_fits *fits, cuda_file *file);
 
 /* The places in words, for messages. */

@@ -22,9 +22,10 @@ int64_t ocl_conv_registers(const ocl_target *target);
 /* The sums, vectors of 16 floats, that a loop on a CPU device keeps in registers. About twelve registers with
  * sums have to be in flight to hide the latency of multiply-adds; the other registers are for operands.
  * USUAL, of direct convolutions: half of 32 registers, because few compilers keep more of such a loop in
- * registers, and three quarters of 16, which are those twelve. MOST: three quarters in any case. So many has
- * Winograd, whose products read few operands, and a direct tile if the tuner has measured that it is faster.
- * STREAMED: half in any case, because vectors of a filter that is read only once are in flight too. */
+ * registers, and three quarters of 16, which are those twelve. MOST: three quarters in any case. Winograd
+ * uses this many, because its products read few operands; so does a direct tile if the tuner has measured it
+ * as faster. STREAMED: half in any case, because vectors of a filter that is read only once are in flight
+ * too. */
 typedef enum { OCL_SUMS_USUAL, OCL_SUMS_MOST, OCL_SUMS_STREAMED } ocl_sums_use;
 int64_t ocl_conv_sums(const ocl_target *target, ocl_sums_use use);
 enum { OCL_CONV_MOST_SUMS = 24 }; /* on any device */

@@ -166,7 +166,7 @@ static p2p_status check_on_host(const p2p_comm *comm) {
                     comm->count, comm->world);
 }
 
-/* `refused`: by an earlier attempt. All processes take part, whatever each of them remembers. */
+/* Collective: all processes call it, also those with `refused`, which is true after an earlier refusal. */
 static p2p_status choose_transport(p2p_comm *comm, int rank0, bool refused) {
     char reason[REASON_BYTES];
     const p2p_module *module = common_module(comm->devices, comm->count, reason);

@@ -113,8 +113,9 @@ p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int r
                          const p2p_processes *processes, p2p_comm **comm);
 void p2p_comm_close(p2p_comm *comm);
 /* What such a communicator will do, for plans: nothing is opened, and no other process is asked. Sets *direct
- * to whether the backend's own will perform the collective, unless it refuses when it is opened; else the
- * collective passes through host memory. P2P_UNSUPPORTED if it can't be performed either way. */
+ * to whether the backend's own will perform the collective, else it passes through host memory. A refusal
+ * when the communicator is opened, also an earlier one, is not considered. P2P_UNSUPPORTED if it can't be
+ * performed either way. */
 p2p_status p2p_comm_foresee(p2p_device *const *devices, int count, int world, const p2p_processes *processes,
                             const p2p_op *op, bool *direct);
 /* Determines how the collective is performed, and allocates what it needs, so that p2p_comm_run with this

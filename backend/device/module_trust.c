@@ -6,12 +6,13 @@
  *   all programs that others have installed (p2p_path_check_private).
  * - The folder of the program: whoever can change the program, because that changes more than a module does.
  *   Whoever can write to the folder can replace the program, so the folder is not checked: builds of
- *   colleagues, with a umask of 002, and on file systems without permissions are used. Only what others can
- *   do to a module and not to the program is refused: in a folder with the sticky bit, such as /tmp, anyone
- *   can add a module, and a file may have been opened to all by itself. */
+ *   colleagues, with a umask of 002, and on file systems without permissions are used. A file that others can
+ *   change who can't change the program is refused: in a folder with the sticky bit, such as /tmp, anyone can
+ *   add a module, and a file may have been opened to others by itself. */
 #define _GNU_SOURCE /* S_ISVTX */
 #include "module_trust.h"
 
+#include "host/private.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -45,16 +46,20 @@ p2p_status p2p_trust_check_folder(p2p_trust trust, int folder, const char *path)
                                         : p2p_descriptor_check_private(folder, path);
 }
 
-/* Why others can change the module although they can't change the program; NULL if they can't. */
+/* Why others can change the module although they can't change the program; NULL if they can't. A foreign file
+ * in a folder that a group can write to is a member's, who could replace the program. */
 static const char *weaker_reason(const struct stat *folder, const struct stat *file,
                                  const struct stat *program) {
-    const bool sticky = folder->st_mode & S_ISVTX;
+    const mode_t replaces = folder->st_mode & S_ISVTX ? 0 : folder->st_mode; /* who can replace the program */
     const uid_t owner = file->st_uid;
-    if (sticky && owner != geteuid() && owner != 0 && owner != program->st_uid && owner != folder->st_uid)
-        return "it belongs to another user";
-    const bool replaceable = (program->st_mode & S_IWOTH) || (!sticky && (folder->st_mode & S_IWOTH));
-    return (file->st_mode & S_IWOTH) && !replaceable ? "other users can write to it (chmod o-w changes that)"
-                                                     : NULL;
+    if (p2p_others_reason(file) == NULL || ((program->st_mode | replaces) & S_IWOTH)) return NULL;
+    if (file->st_mode & S_IWOTH) return "other users can write to it (chmod o-w changes that)";
+    const bool known =
+        owner == geteuid() || owner == 0 || owner == program->st_uid || owner == folder->st_uid;
+    if (!known && !(replaces & S_IWGRP)) return "it belongs to another user";
+    const bool shared = ((program->st_mode & S_IWGRP) && program->st_gid == file->st_gid) ||
+                        ((replaces & S_IWGRP) && folder->st_gid == file->st_gid);
+    return (file->st_mode & S_IWGRP) && !shared ? "its group can write to it (chmod g-w changes that)" : NULL;
 }
 
 static p2p_status check_beside(const struct stat *file, int folder, const char *path, const char *program) {
@@ -71,6 +76,10 @@ p2p_status p2p_trust_check_file(p2p_trust trust, int folder, int file, const cha
     if (fstat(file, &about) != 0) return p2p_fail(P2P_INPUT, "%s: %s", path, strerror(errno));
     if (!S_ISREG(about.st_mode)) return p2p_fail(P2P_INPUT, "%s: it is not a file", path);
     if (trust == P2P_TRUST_PROGRAM) return check_beside(&about, folder, path, program);
-    return trust == P2P_TRUST_INSTALLED ? p2p_path_check_private(path)
-                                        : p2p_descriptor_check_private(file, path);
+    if (trust == P2P_TRUST_NAMED) return p2p_descriptor_check_private(file, path);
+    struct stat named;
+    P2P_TRY(p2p_path_check_private(path));
+    return stat(path, &named) == 0 && named.st_dev == about.st_dev && named.st_ino == about.st_ino
+               ? P2P_OK
+               : p2p_fail(P2P_INPUT, "%s: another file took its place while it was read", path);
 }

@@ -21,9 +21,9 @@
 
 static const char written_by_others[] = "other users can write to it (chmod go-w changes that)";
 
-/* Whether only this user belongs to the group. Most systems give each user a group of the user's name, and a
- * umask of 002: what the user makes can be written by that group. False if the lists of users and groups
- * can't be read. */
+/* Whether the group is the user's primary one, has the user's name and lists no other member. Most systems
+ * give each user a group of the user's name, and a umask of 002: what the user makes can be written by that
+ * group. False if the lists of users and groups can't be read. */
 static bool is_own_group(gid_t id) {
     enum { TEXT_BYTES = 4096 };
     char user_text[TEXT_BYTES], group_text[TEXT_BYTES];

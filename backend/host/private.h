@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-/* Why a user other than this one and root can change the file or folder; NULL if none can. A group of which
- * this user is the only member may write to it. */
+/* Why a user other than this one and root can change the file or folder; NULL if none can. The user's
+ * own primary group, of the same name and without other listed members, may write to it. */
 const char *p2p_others_reason(const struct stat *about);
 
 #endif

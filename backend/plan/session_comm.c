@@ -1,6 +1,7 @@
 /* The communicator of a session's replicas. It is opened when the first plan with collectives gets its
  * memory: opening connects the devices, which may take seconds, and a session that only plans needs none of
- * that. Before, plans ask what it will do.
+ * that. Before that, plans foresee what it will do; a refusal when it is opened, also an earlier one,
+ * is not considered.
  */
 #include "session.h"
 

@@ -139,8 +139,8 @@ static int count_operations(const p2p_session *session) {
     return count;
 }
 
-/* The communicator's memory is that of libraries, which can't do with less; then that of all replicas: a lack
- * of it is found before anything is compiled. */
+/* First the communicator, whose library needs a fixed amount of memory, then the memory of all replicas: a
+ * lack of it is found before anything is compiled. */
 static p2p_status prepare_all(preparation *p) {
     P2P_TRY(session_prepare_collectives(p->session));
     P2P_TRY(session_each_replica(p->session, allocate_replica, p));

@@ -130,14 +130,15 @@ static void close_lost(pair *p, const char *words) {
     }
 }
 
-/* A collective does not end, on two devices: neither is named, but it is. */
+/* A collective does not end on two devices: the message names the collective, and neither device. */
 static void hang_in_collective(const char *settings) {
     pair p = open_pair();
     setenv("P2P_MACHINE_NCCL", settings, 1);
     begin_sum(&p);
-    REFUSED(p2p_device_wait(p.device[0], p.done[0]), P2P_DEVICE_LOST,
-            "cuda: the devices were lost to their collectives: all_reduce of 100 f32, to which all of this "
-            "process have given their part, over a connection that may be faulty, has not ended within 1 s");
+    REFUSED(
+        p2p_device_wait(p.device[0], p.done[0]), P2P_DEVICE_LOST,
+        "cuda: the devices were lost to their collectives: all_reduce of 100 f32, which all devices of this "
+        "process have joined, over a connection that may be faulty, has not ended within 1 s");
     assert_null(strstr(p2p_message(), "NVIDIA"));
     close_lost(&p, "the device");
 }

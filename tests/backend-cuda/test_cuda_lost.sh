@@ -41,8 +41,8 @@ sweep() {
             lose "$call" "$n" "$error"
             [ $status -ne 0 ] || break
             [ $status -eq 5 ] || fail "exit code $status instead of 5: $call number $n: $(tail -n 3 err.txt)"
-            printed "p2p: $name: the device was lost: " "$call number $n"
-            printed "failed with $error (" "$call number $n"
+            printed "p2p: $name: the device was lost" "$call number $n" # by this or by an earlier command
+            printed " $error (" "$call number $n"
             resumes "$call number $n"
         done
         [ "$n" -gt 5 ] || fail "$call: the training makes only a few"
@@ -58,6 +58,7 @@ echo "-- a collective hangs, and its abort"
 training=("$p2p" train "${small[@]/#cuda:0/cuda:0,cuda:1}" --precision fp32 --deterministic --steps 4 --checkpoint-every 1)
 export P2P_MACHINE_DEVICES=2
 expect 0 "done: the model is" "${training[@]}" --out whole2
+rm -rf lost
 for abort in ends stuck; do
     P2P_MACHINE_NCCL=stuck:14,abort:$abort expect 5 "p2p: cuda: the devices were lost to their collectives: all_reduce of " \
         timeout 60 "${training[@]}" --device-timeout 2 --out lost

@@ -73,7 +73,7 @@ echo "-- a card that other processes use"
 large=(--data toys --size 32 --ngf 64 --ndf 64 --device cuda:0 --tune off)
 rm -rf run
 busy=(env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3020M)
-expect 1 "which has 4.29 GB: 0.59 GB are free, 0.27 GB of them kept for libraries" \
+expect 1 "which has 4.29 GB: 0.59 GB are free, and libraries need 0.27 GB" \
     "${busy[@]}" "$p2p" train "${large[@]}" --batch 1024 --out run --steps 1
 printed "device: cuda:0, NVIDIA H200, 0.6 of 4.3 GB free" "a training on a busy card"
 batch=$(sed -n 's/^hint: --batch \([0-9]*\) needs.*/\1/p' err.txt)
@@ -81,9 +81,9 @@ batch=$(sed -n 's/^hint: --batch \([0-9]*\) needs.*/\1/p' err.txt)
 expect 0 "done: the model is" "${busy[@]}" "$p2p" train "${large[@]}" --batch "$batch" --out run --steps 1
 rm -rf run
 # Half a gigabyte of 4 is reserved for several cards, a quarter for one.
-expect 1 "0.54 GB are free, 0.54 GB of them kept for libraries" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
+expect 1 "0.54 GB are free, and libraries need 0.54 GB" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
     "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda --gpus 2
-expect 0 "0.54 GB are free, 0.27 GB of them kept for libraries" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
+expect 0 "0.54 GB are free, and libraries need 0.27 GB" env P2P_MACHINE_MEMORY=4G P2P_MACHINE_HELD=3G \
     "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda
 # What an open device has itself is not printed.
 expect 0 "this training needs" env P2P_MACHINE_MEMORY=4G "$p2p" plan --size 32 --ngf 4 --ndf 4 --backend cuda

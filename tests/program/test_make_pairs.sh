@@ -299,7 +299,7 @@ diff -r -x pairs.json stopped whole-run || fail "after SIGTERM: other pictures"
 interrupt_once() {
     env --default-signal=INT "$@" >out.txt 2>err.txt &
     for _ in $(seq 1000); do
-        grep -qE '^SigCgt:.*[2367abef]$' /proc/$!/status 2>/dev/null && break
+        grep -qE '^SigCgt:.*[2367abef]$|^State:.Z' /proc/$!/status 2>/dev/null && break
         sleep 0.01
     done
     kill -INT $!

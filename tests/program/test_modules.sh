@@ -133,7 +133,7 @@ for mode in 757 777; do
     refused 755 $mode "/p2p_test.so: other users can write to it"
 done
 listed "$PWD/open:$good" test "not loaded: $PWD/open/p2p_test.so: other users" # not replaced in silence
-# A group of which this user is the only member is this user; most systems give each user one, and a umask of 002.
+# A group of which this user is the only member counts as this user; most systems give each user one, and a umask of 002.
 if getent passwd "$(id -u)" >/dev/null && [ "$(id -un)" = "$(id -gn)" ] &&
     [ -z "$(getent group "$(id -g)" | cut -d : -f 4)" ]; then
     put group test
@@ -186,7 +186,15 @@ if [ "$(id -u)" = 0 ]; then
     beside "reference:0" "it belongs to another user"
     chown 65534 beside/p2p_test.so
     beside "* test:0"
-    chmod 755 beside
+    chmod 755 beside # where only its owner can
+    chown 65533 beside/p2p_test.so
+    beside "reference:0" "it belongs to another user"
+    chown 65534 beside/p2p_test.so
+    chgrp 2 beside/p2p_test.so # a group that can't write to the program
+    beside "reference:0" "its group can write to it (chmod g-w changes that)"
+    chgrp 2 beside/p2p
+    beside "* test:0"
+    chgrp 1 beside/p2p beside/p2p_test.so
 fi
 chmod 757 beside/p2p_test.so # but not the program
 beside "reference:0" "other users can write to it (chmod o-w changes that)"

@@ -281,7 +281,7 @@ disagree_at_a_signal() {
     export P2P_MODULE_PATH=$modules
     backend=flipped begin_ranks 1 early 4 --data many "${long[@]}" : \
         -np 1 env P2P_FLIPPED=bit:1:4 "$p2p" train --backend flipped --out early --data many "${long[@]}"
-    kill -TERM "$(rank_of 0 early)"
+    kill -TERM "$(rank_of 0 early)" || fail "early: it ended before the signal"
     wait $training
     grep -q "the weights on flipped:0 of rank 0 .* and on flipped:1 of rank 1 .* differ" early.err || fail "early: $(tail -n 3 early.err)"
     [ -e early/checkpoints ] && fail "weights are kept that differ: $(ls early/checkpoints)"

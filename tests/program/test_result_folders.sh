@@ -5,6 +5,8 @@
 #   tests/program/test_result_folders.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
 
+unlocked=.p2p-1-0123456789abcdef.tmp
+
 # hold OUT COMMAND...: starts a command in the background, and stops it when it has locked OUT.
 hold() {
     out=$1
@@ -18,6 +20,8 @@ hold() {
     done
     halt $first
     [ -s "$out/run.lock" ] || fail "$out: the first command has no lock: $(tail -n 2 first.err)"
+    # As if it had been stopped between making a file and locking it: only the folder's lock protects the file.
+    [ -e "$out/$unlocked" ] || : >"$out/$unlocked"
     find "$out" -type f -exec md5sum {} + | sort >before.txt
 }
 
@@ -29,6 +33,7 @@ refused() {
 
 # completes: the first command continues to its end, and leaves no lock.
 completes() {
+    rm "$out/$unlocked"
     kill -s CONT $first
     wait $first || fail "$out: exit code $?: $(tail -n 2 first.err)"
     [ -e "$out/run.lock" ] && fail "$out: the lock is still there after the end"
@@ -40,6 +45,7 @@ killed() {
     wait $first 2>/dev/null
     [ -e "$out/run.lock" ] || fail "$out: a killed command left no lock: the test shows nothing"
     expect 0 "" "$@"
+    [ -e "$out/$unlocked" ] && fail "$out: the file of a killed process is still there"
     [ -e "$out/run.lock" ] && fail "$out: the lock is still there after the end"
 }
 

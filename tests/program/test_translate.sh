@@ -254,6 +254,16 @@ expect 0 "removed 6 pictures of an earlier test from mixed" "${test[@]}" --model
 pictures_of mixed 00001.png $'other \xff.png'
 expect 0 "removed 3 pictures of an earlier test from mixed" "${test[@]}" --model $model --data toys --out mixed --force
 pictures_of mixed 00001.png
+# A test that ends before its numbers has recorded its pictures.
+expect 0 "" "${test[@]}" --model $model --data toys --out stopped --split train
+cp -r stopped/generated/00003.png third.png
+cp -r toys half && truncate -s 700 half/train/00002.jpg
+expect 3 "half/train/00002.jpg" "${test[@]}" --model $model --data half --out stopped --split train --force
+grep -q '"unfinished": true' stopped/metrics.json || fail "the numbers of an earlier test are left"
+[ -e stopped/index.html ] && fail "the page of an earlier test is left"
+cp third.png stopped/generated/00003.png
+expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out stopped --split train --count 1 --force
+pictures_of stopped 00001.png
 expect 0 "" "${test[@]}" --model $model --data others --out left
 truncate -s 700 others/val/00001.jpg
 expect 0 "left out" "${test[@]}" --model $model --data others --out left --force --on-bad-image skip

@@ -125,9 +125,10 @@ begin() {
 halt() {
     kill -s STOP "$1"
     for _ in $(seq 1000); do
-        [ -n "$(grep -L '^State:.T' /proc/"$1"/task/*/status 2>/dev/null)" ] || break
+        [ -n "$(grep -L '^State:.T' /proc/"$1"/task/*/status 2>/dev/null)" ] || return
         sleep 0.01
     done
+    fail "process $1 does not stop"
 }
 
 # ends OUT CODE WORDS: waits for the training of begin(), and checks its exit code and that its log contains the words.

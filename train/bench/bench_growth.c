@@ -52,7 +52,7 @@ typedef struct {
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
 } timed_run;
 
-/* The ranks begin together: a device that waits for others in a collective counts the time as its own. */
+/* The ranks begin together: time that a device waits in a collective counts towards its time limit. */
 static p2p_status begin_together(const ranks *r) {
     double nothing = 0;
     return ranks_add(r, &nothing, 1);

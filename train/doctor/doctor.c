@@ -86,9 +86,9 @@ static p2p_status select_entry(examination *all, int index) {
     }
     same = strcmp(all->request->backend, "auto") == 0 ? doctor_same_card(all->entries, index) : NULL;
     if (!same) return add_device(all, entry->address);
-    text_line(stderr, "%s, %s, is left out: %s is such a card, too; --device %s examines it", entry->address,
-              entry->name, same->address, entry->address);
-    doctor_line(all->report.stream, "left out: %s, a card as %s", entry->address, same->address);
+    text_line(stderr, "%s, %s, is left out: %s seems to be the same card; --device %s examines it",
+              entry->address, entry->name, same->address, entry->address);
+    doctor_line(all->report.stream, "left out: %s, the same card as %s", entry->address, same->address);
     return P2P_OK;
 }
 
@@ -127,7 +127,7 @@ static p2p_status examine_devices(examination *all) {
 
 /* ---- Together ----------------------------------------------------------------------------------------- */
 
-/* A sum over the backend's devices, as a training on all of them has it. */
+/* A sum over the backend's devices, as in a training on all of them. */
 static void examine_reduction(examination *all, p2p_device *const *devices, int count) {
     const int length = (int)strcspn(p2p_device_address(devices[0]), ":");
     const char *backend = p2p_device_address(devices[0]);

@@ -36,7 +36,7 @@ p2p_status file_suffix_check_folder(const char *what, const char *path) {
     sys_path_kind kind;
     if (!is_in(file_suffix_of(path), files)) return P2P_OK;
     P2P_TRY(sys_path_kind_of(path, &kind));
-    if (kind != SYS_PATH_ABSENT) return P2P_OK; /* the command names what is there */
+    if (kind != SYS_PATH_ABSENT) return P2P_OK; /* the command reports what exists */
     p2p_fail(P2P_USAGE, "%s %s: a folder is written, not a %s file", what, path, file_suffix_of(path));
     return p2p_hint(P2P_USAGE, "name a folder; %s/ makes one of this name", path);
 }

@@ -28,7 +28,7 @@ static p2p_status is_training(const char *folder, bool *training) {
 
 static p2p_status check_above_one(const char *folder) {
     bool training = false;
-    if (access(folder, W_OK) != 0) return P2P_OK; /* no lock of this user's, and maybe an automounter's */
+    if (access(folder, W_OK) != 0) return P2P_OK; /* this user holds no lock there */
     P2P_TRY(is_training(folder, &training));
     return training ? P2P_OK : check_one(folder, sys_lock_check_own);
 }

@@ -5,10 +5,9 @@
  * process, so the file of a killed process blocks no process. On file systems that pass locks on, as NFS
  * does, the same holds between machines. The text names the holder in messages. It decides where the kernel
  * can't: a lock of another machine may be held without being seen here, so it is refused until a person
- * removes the file. A copy of the file, in a copied folder, is free on
- * the same file system; on another one it is refused while the process runs. The hint of a refusal has a
- * command that ends the holder only if its number is sure to be that of this process here. Programs that only
- * read take no lock. */
+ * removes the file. A copy of the file, in a copied folder, is free on the same file system; on another
+ * one it is refused while the process runs. The hint of a refusal has a command that ends the holder only if
+ * its number is sure to be that of this process here. Programs that only read take no lock. */
 #ifndef P2P_LOCK_H
 #define P2P_LOCK_H
 

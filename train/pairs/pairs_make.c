@@ -185,8 +185,8 @@ static p2p_status prepare(pairs_run *run, const pairs_record *record) {
     bool known = false;
     P2P_TRY(check_folders(run));
     P2P_TRY(list_tasks(run));
-    P2P_TRY(check_distinct(run));
     P2P_TRY(folder_lock_check(run->out));
+    P2P_TRY(check_distinct(run));
     P2P_TRY(compare_out(run, record, &known));
     P2P_TRY(measure_all(run));
     if (run->count + run->kept == 0) return p2p_fail(P2P_INPUT, "no usable picture is left");

@@ -67,7 +67,7 @@ static struct {
     int kept_count;
     bool connected;
     double turn;                /* sys_clock() at the beginning of the thread's turn */
-    double pause, resumed;      /* the last time that others lost a thread that did not run: seconds, end */
+    double pause, resumed;      /* the last long pause of the thread: its seconds, and when it ended */
     atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
     atomic_bool ending;         /* this process is about to end: nothing else may be printed */
     atomic_bool leaving;        /* the ends of connections are not losses */
@@ -137,9 +137,9 @@ static void hint_command(void) {
     sys_monitor_leave(beat.monitor);
 }
 
-/* Seconds for which this process may not have run: it may have been stopped within the turn or before it. The
- * others' ends are found behind the signs of life that had arrived, so not always in the turn after the
- * pause. */
+/* Seconds for which this process may not have run: it may have been stopped within the turn or before it.
+ * Beats that arrived during the pause are read first, so the closed connections may be noticed some turns
+ * later. */
 static double longest_pause(void) {
     const double now = sys_clock(), since = now - beat.turn;
     const bool recent = now - beat.resumed < beat.options.limit;

@@ -340,7 +340,7 @@ static p2p_status write_weights(trainer *t) {
 
 /* Whatever has written the weights in rank 0, all replicas begin from those of the first. The broadcast is
  * the first collective after all have compiled their programs, which takes minutes longer in some ranks, and
- * a device that waits for others in a collective counts the time as its own. */
+ * time that a device waits in a collective counts towards its time limit. */
 static p2p_status set_weights(trainer *t) {
     P2P_TRY(ranks_agree(t->ranks, trainer_writes(t) ? write_weights(t) : P2P_OK));
     return p2p_session_broadcast(t->session);

@@ -218,7 +218,7 @@ static void describe_device(const memory_search *search, const memory_need *need
     const p2p_device_memory *device = &search->device;
     char left[96] = "";
     if (device->reserve > 0)
-        snprintf(left, sizeof left, ": %.2f GB are free, %.2f GB of them kept for libraries",
+        snprintf(left, sizeof left, ": %.2f GB are free, and libraries need %.2f GB",
                  1e-9 * (double)device->free_bytes, 1e-9 * (double)device->reserve);
     snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB%s", search->question->what,
              1e-9 * (double)device_total(search, need), address_of(search),

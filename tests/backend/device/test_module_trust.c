@@ -73,6 +73,17 @@ static void installed_by_another_user(void **state) {
     expect_installed(P2P_OK, P2P_IO);
 }
 
+/* The path is checked, so it must be that of the open file. */
+static void replaced_while_it_is_read(void **state) {
+    (void)state;
+    const int opened = open(folder, O_RDONLY | O_DIRECTORY), other = open(program, O_RDONLY);
+    assert_true(opened >= 0 && other >= 0);
+    REFUSED(p2p_trust_check_file(P2P_TRUST_INSTALLED, opened, other, file, program), P2P_INPUT,
+            "p2p_x.so: another file took its place while it was read");
+    close(other);
+    close(opened);
+}
+
 /* Named or installed, the folder of the program is that. */
 static void folder_of_the_program(void **state) {
     (void)state;
@@ -91,6 +102,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(installed, set_up, test_own_folder_remove),
         cmocka_unit_test_setup_teardown(installed_by_another_user, set_up, test_own_folder_remove),
+        cmocka_unit_test_setup_teardown(replaced_while_it_is_read, set_up, test_own_folder_remove),
         cmocka_unit_test_setup_teardown(folder_of_the_program, set_up, test_own_folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,7 +247,7 @@ static void expect_group(p2p_status status) {
     if (opened == P2P_OK) fclose(stream);
 }
 
-/* A group of which this user is the only member is this user; any other group is not. */
+/* A group of which this user is the only member counts as this user; any other group is not. */
 static void test_private_of_a_group(void **state) {
     (void)state;
     const char *file = test_own_path("file"), *folder = test_own_path("folder");

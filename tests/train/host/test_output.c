@@ -61,7 +61,8 @@ static int exit_code(pid_t child) {
 /* Waits until the pipe holds no more than before: then the child has to wait, or has failed. */
 static void wait_until_full(int from) {
     char byte;
-    for (int held = -1, before = -2; held != before;) {
+    for (int held = -1, before = -2, round = 0; held != before; round++) {
+        if (round == 600) fail_msg("%d bytes are in the pipe after %d rounds", held, round);
         before = held;
         sys_sleep(0.1);
         assert_int_equal(ioctl(from, FIONREAD, &held), 0);

@@ -8,7 +8,7 @@
  * folder holds is brought to the checkpoint's state, also the best models and epochs that newer ones had
  * replaced.
  *
- *   test_train_kills [all|few]    all: a second kill at every moment; few: a kill at every fourth
+ *   test_train_kills [all]    all: a second kill at every moment
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "support/test_files.h"
@@ -116,7 +116,6 @@ static void remove_run(const char *out) {
 /* ---- Tests -------------------------------------------------------------------------------------------- */
 
 static bool every_moment; /* the argument `all` */
-static long stride = 1;   /* 4 with the argument `few` */
 
 /* The number of moments of an undisturbed training. */
 static long train_whole(void) {
@@ -132,20 +131,20 @@ static long train_whole(void) {
 static void test_a_kill_at_each_moment(void **state) {
     (void)state;
     const long count = train_whole();
-    for (long n = 1; n <= count; n += stride) {
+    for (long n = 1; n <= count; n++) {
         remove_run("other");
         assert_true(train("other", LAST, n, false));
         assert_false(train("other", LAST, 0, true));
         test_expect_same_run("whole", "other", NULL);
     }
-    print_message("%ld kills, each resumed to equal files\n", (count + stride - 1) / stride);
+    print_message("%ld kills, each resumed to equal files\n", count);
 }
 
 static void test_a_second_kill(void **state) {
     (void)state;
     const long count = train_whole();
     long kills = 0;
-    for (long n = 1; n <= count; n += every_moment ? 1 : 19 * stride) {
+    for (long n = 1; n <= count; n += every_moment ? 1 : 19) {
         for (long m = 1;; m += every_moment ? 1 : 5 + n % 11) {
             remove_run("other");
             assert_true(train("other", LAST, n, false));
@@ -173,7 +172,7 @@ static void test_the_state_of_a_checkpoint(void **state) {
     int restored[2] = {0};
     assert_false(train("part5", "5", 0, false));
     assert_false(train("part10", "10", 0, false));
-    for (long n = 1; n <= count; n += stride) {
+    for (long n = 1; n <= count; n++) {
         remove_run("other");
         assert_true(train("other", LAST, n, false));
         for (int i = 0; i < 2; i++) {
@@ -185,14 +184,13 @@ static void test_the_state_of_a_checkpoint(void **state) {
             restored[i]++;
         }
     }
-    assert_true(restored[0] > 20 / stride && restored[1] > 20 / stride);
+    assert_true(restored[0] > 20 && restored[1] > 20);
     print_message("%d states restored\n", restored[0] + restored[1]);
 }
 
 int main(int argc, char **argv) {
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     every_moment = argc == 2 && strcmp(argv[1], "all") == 0;
-    if (argc == 2 && strcmp(argv[1], "few") == 0) stride = 4;
     moments = mmap(NULL, sizeof *moments, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (moments == MAP_FAILED) return 1;
     const struct CMUnitTest tests[] = {

@@ -120,7 +120,7 @@ static void test_a_busy_device(void **state) {
     OK(setup_memory_fit(&question, &fit));
     assert_false(fit.fits);
     assert_non_null(strstr(fit.text, "this training needs 0.99 GB on pretend:0 (plain), which has 1.00 GB: "
-                                     "0.60 GB are free, 0.05 GB of them kept for libraries"));
+                                     "0.60 GB are free, and libraries need 0.05 GB"));
     assert_string_equal(fit.proposal, "--batch 42 needs 0.54 GB; or --size 128 needs 0.32 GB");
     question.joined = true;
     OK(setup_memory_fit(&question, &fit));
