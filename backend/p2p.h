@@ -78,6 +78,7 @@ void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
 const char *p2p_device_driver(const p2p_device *device); /* with its version */
+const char *p2p_device_details(const p2p_device *device); /* p2p_device_entry.details */
 /* P2P_UNSUPPORTED, with the device's reason, if it has no sessions in the precision. */
 p2p_status p2p_device_check_precision(const p2p_device *device, p2p_precision precision);
 /* Whether convolutions are faster in tf32 than in float32. False if a device only imitates tf32. */

@@ -93,6 +93,10 @@ const char *p2p_device_driver(const p2p_device *device) {
     return device->info.driver;
 }
 
+const char *p2p_device_details(const p2p_device *device) {
+    return device->info.details;
+}
+
 bool p2p_device_fast_tf32(const p2p_device *device) {
     return device->info.fast_tf32;
 }

@@ -53,6 +53,17 @@ if [ "$backend" = cuda ]; then
     expect 0 "as measured on this device" run 2 "${train[@]/--deterministic/--tune=on}" --backend "$backend" --steps 3 --out chosen
     expect 0 "as measured" "${train[@]/--deterministic/--tune=on}" --device "$(devices 2)" --steps 3 --out chosen1
     equal_runs chosen chosen1
+    echo "-- two ranks on one device are refused together, with most of the memory that one may have"
+    large=(--size 512 --device "$device")
+    expect 1 "this training" env P2P_MACHINE_MEMORY=4G "$p2p" plan "${large[@]}" --batch 4096
+    batch=$(sed -n 's/^hint: --batch \([0-9]*\) needs.*/\1/p' err.txt)
+    large+=(--batch $((batch * 2 / 3)))
+    expect 0 "this training needs" env P2P_MACHINE_MEMORY=4G "$p2p" plan "${large[@]}"
+    expect 1 "p2p: 2 processes of this training need" \
+        run 2 env P2P_MACHINE_MEMORY=4G "$p2p" train --data toys "${large[@]}" --out large
+    printed " GB on $device (" "the memory of two ranks"
+    [ "$(messages | wc -l)" -eq 1 ] || fail "not printed once: $(cat err.txt)"
+    [ ! -e large/config.json ] || fail "a training that doesn't fit has begun"
     echo "-- ranks of which one has no tf32 compute in fp32"
     expect 0 "precision: fp32, because it is the default on rank 1" \
         run 1 env P2P_MACHINE_CARD=h200 "${train[@]}" --device cuda:0 --steps 1 --out mixed : \

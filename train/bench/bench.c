@@ -62,8 +62,11 @@ static p2p_status check_memory(const bench *b) {
                               .devices = &b->devices,
                               .format = {{(int)config->input_channels, 8}, {(int)config->output_channels, 8}},
                               .training = b->training};
-    const memory_question question = setup_memory_question(&subject);
-    return setup_memory_check(&question);
+    memory_sharing sharing;
+    P2P_TRY(setup_share_memory(b->ranks, &b->devices, &sharing));
+    memory_question question = setup_memory_question(&subject);
+    question.sharing = &sharing;
+    return ranks_agree(b->ranks, setup_memory_check(&question));
 }
 
 static p2p_status plan_step(bench *b) {
@@ -90,7 +93,7 @@ static p2p_status make_plan(bench *b) {
     return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
 }
 
-p2p_status bench_open(bench *b, const settings *all, const ranks *r, bool training) {
+p2p_status bench_open(bench *b, const settings *all, ranks *r, bool training) {
     *b = (bench){.all = all, .ranks = r, .training = training, .started = sys_clock()};
     pix2pix_config config;
     P2P_TRY(setup_model_config(all, &config));

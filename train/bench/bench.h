@@ -19,7 +19,7 @@
 
 typedef struct {
     const settings *all;
-    const ranks *ranks; /* whose devices make each step together; NULL: one */
+    ranks *ranks; /* whose devices make each step together; NULL: one */
     bool training;      /* the training step; otherwise the generator alone */
     double started;     /* clock reading of bench_open */
     setup_devices devices;
@@ -33,7 +33,7 @@ typedef struct {
 } bench;
 
 /* Open the devices, plan and allocate. With several ranks, all call it. Call bench_close() in any case. */
-p2p_status bench_open(bench *b, const settings *all, const ranks *r, bool training);
+p2p_status bench_open(bench *b, const settings *all, ranks *r, bool training);
 void bench_close(bench *b);
 /* Images of a step of all devices of all ranks. */
 int64_t bench_images(const bench *b);

@@ -47,7 +47,7 @@ static p2p_status settings_for(const settings *all, int64_t devices, settings *a
 /* A bench with the settings that it was opened with. */
 typedef struct {
     settings all;
-    const ranks *ranks; /* that measure together; NULL: this one alone */
+    ranks *ranks; /* that measure together; NULL: this one alone */
     bench b;
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
 } timed_run;
@@ -58,8 +58,7 @@ static p2p_status begin_together(const ranks *r) {
     return ranks_add(r, &nothing, 1);
 }
 
-static p2p_status open_run(const settings *all, const ranks *r, int64_t devices, int64_t accumulate,
-                           timed_run *c) {
+static p2p_status open_run(const settings *all, ranks *r, int64_t devices, int64_t accumulate, timed_run *c) {
     double seconds;
     *c = (timed_run){.all = {.data = NULL}, .ranks = r};
     P2P_TRY(settings_for(all, devices, &c->all));
@@ -76,14 +75,6 @@ static void close_run(const settings *all, timed_run *c) {
     if (c->all.device != all->device) free(c->all.device);
 }
 
-/* Whether another rank is on this one's machine. */
-static bool shares_machine(const ranks *r) {
-    const char *own = ranks_host(r, ranks_number(r));
-    int here = 0;
-    for (int i = 0; i < ranks_size(r); i++) here += strcmp(ranks_host(r, i), own) == 0;
-    return here > 1;
-}
-
 static bool share_here(const setup_devices *devices, const ranks *r) {
     for (int i = 0; i < devices->count; i++) {
         p2p_device_memory memory;
@@ -91,7 +82,7 @@ static bool share_here(const setup_devices *devices, const ranks *r) {
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }
-    return devices->count > 1 || shares_machine(r);
+    return devices->count > 1 || ranks_here(r) > 1;
 }
 
 /* Whether devices of any rank do. */
@@ -212,7 +203,7 @@ static p2p_status measure_open(const settings *all, timed_run *many, bench_growt
 }
 
 /* Measure `devices` of each of these ranks. */
-static p2p_status measure_point(const settings *all, const ranks *r, int64_t devices, bench_growth *growth) {
+static p2p_status measure_point(const settings *all, ranks *r, int64_t devices, bench_growth *growth) {
     timed_run many;
     growth_point *point = &growth->points[growth->count++];
     *point = (growth_point){.devices = ranks_size(r) * devices};
@@ -273,7 +264,7 @@ static p2p_status compare_with(json_t *own, const char *first) {
 }
 
 /* P2P_USAGE if this rank measures something else than rank 0. */
-static p2p_status compare_settings(const settings *all, const ranks *r, int steps) {
+static p2p_status compare_settings(const settings *all, ranks *r, int steps) {
     char *text = NULL;
     json_t *own = settings_of_steps(all, steps);
     p2p_status status = json_text_make(SETTINGS, own, JSON_COMPACT, &text);

@@ -274,15 +274,21 @@ p2p_status sys_program_run(const char *const *words, void (*print)(const char *l
 /* Memory that the system would still give this process, and what limits it: a clause for a message. */
 typedef struct {
     uint64_t bytes;
+    uint64_t
+        scope; /* equal in processes of this machine that share the memory; 0: it is this process's own */
     char limit[96];
 } sys_memory;
 
-/* The least of: the machine's available memory (MemAvailable; swap is not counted); what the memory limits of
- * the control groups of this process leave, of either version, where cached pages of files count as free; and
- * what the limits of address space and data leave. False, with `bytes` UINT64_MAX, if nothing is known.
- * sys_memory.c */
-bool sys_memory_available(sys_memory *memory);
+/* All limits that are known: the machine's available memory (MemAvailable; swap is not counted); what the
+ * memory limits of the control groups of this process leave, of either version, where cached pages of files
+ * count as free; and what the limits of address space and data leave. Of more than SYS_MEMORY_LIMITS the
+ * first are returned. Returns their number. sys_memory.c */
+enum { SYS_MEMORY_LIMITS = 16 };
+int sys_memory_limits(sys_memory limits[SYS_MEMORY_LIMITS]);
 /* The same with the files of /proc and /sys below `root`, for tests. Limits of the process are its own. */
+int sys_memory_limits_in(const char *root, sys_memory limits[SYS_MEMORY_LIMITS]);
+/* The one with the least memory. False, with `bytes` UINT64_MAX, if nothing is known. */
+bool sys_memory_available(sys_memory *memory);
 bool sys_memory_available_in(const char *root, sys_memory *memory);
 
 /* From now on free() returns blocks of 128 KiB and more to the system. By default glibc retains up to 64 MiB

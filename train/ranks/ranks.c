@@ -460,6 +460,16 @@ const char *ranks_host(const ranks *r, int rank) {
     return r ? r->hosts[rank] : "this machine";
 }
 
+bool ranks_is_here(const ranks *r, int rank) {
+    return strcmp(ranks_host(r, rank), ranks_host(r, ranks_number(r))) == 0;
+}
+
+int ranks_here(const ranks *r) {
+    int here = 0;
+    for (int i = 0; i < ranks_size(r); i++) here += ranks_is_here(r, i);
+    return here;
+}
+
 const p2p_processes *ranks_processes(const ranks *r) {
     return r ? &r->processes : NULL;
 }

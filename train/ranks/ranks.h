@@ -53,6 +53,8 @@ int ranks_size(const ranks *r);
 int ranks_number(const ranks *r); /* of this one, from 0 */
 int ranks_local(const ranks *r);  /* among those of this machine, from 0 */
 const char *ranks_host(const ranks *r, int rank);
+bool ranks_is_here(const ranks *r, int rank); /* on the machine of this one */
+int ranks_here(const ranks *r);               /* how many are, with this one */
 
 /* The command that continues after a loss, for the hint. Copied; NULL: none. */
 void ranks_set_command(ranks *r, const char *command);

@@ -224,10 +224,7 @@ static p2p_status arrange(trainer *t, const rank_devices *all) {
 /* Each rank's launcher has bound it alike. */
 static void note_processors(const trainer *t) {
     const int allowed = sys_processors(), all = sys_machine_processors();
-    const char *host = ranks_host(t->ranks, ranks_number(t->ranks));
-    int here = 0;
-    for (int i = 0; i < ranks_size(t->ranks); i++) here += strcmp(ranks_host(t->ranks, i), host) == 0;
-    if (setup_few_processors(allowed, all, here, t->devices.count))
+    if (setup_few_processors(allowed, all, ranks_here(t->ranks), t->devices.count))
         fprintf(stderr,
                 "warning: a rank may use %d of this machine's %d processors, too few to read "
                 "pictures in time; allow more with --bind-to none of mpirun or --cpus-per-task of Slurm\n",

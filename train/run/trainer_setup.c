@@ -168,7 +168,7 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
-static p2p_status check_memory(const trainer *t) {
+static p2p_status check_own_memory(const trainer *t, const memory_sharing *sharing) {
     memory_subject subject = {.all = t->all,
                               .devices = &t->devices,
                               .format = t->format,
@@ -180,8 +180,16 @@ static p2p_status check_memory(const trainer *t) {
         const uint64_t bytes = dataset_summarise(t->validation).pair_bytes;
         if (bytes > subject.pair_bytes) subject.pair_bytes = bytes;
     }
-    const memory_question question = setup_memory_question(&subject);
+    memory_question question = setup_memory_question(&subject);
+    question.sharing = sharing;
     return setup_memory_check(&question);
+}
+
+/* All ranks compare before one of them takes memory. */
+static p2p_status check_memory(const trainer *t) {
+    memory_sharing sharing;
+    P2P_TRY(setup_share_memory(t->ranks, &t->devices, &sharing));
+    return ranks_agree(t->ranks, check_own_memory(t, &sharing));
 }
 
 static p2p_status plan_all(trainer *t) {
@@ -409,6 +417,7 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *r) {
     *t = (trainer){.all = all, .ranks = r};
     all->ranks = ranks_size(r);
     all->local_rank = ranks_local(r);
+    P2P_TRY(setup_pictures_of_ranks(all, r));
     P2P_TRY(check_required(all));
     P2P_TRY(trainer_paths_make(&t->paths, all->out));
     P2P_TRY(check_lengths(&t->paths, t->all->resume));

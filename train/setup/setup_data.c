@@ -6,6 +6,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
+#include "setup_memory.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -102,10 +103,25 @@ p2p_status setup_out_check(const settings *all) {
 
 _Static_assert((int)SETTINGS_MAX_PIXELS == (int)IMAGE_MAX_PIXELS, "--max-pixels allows any picture");
 
-p2p_status setup_pictures(const settings *all) {
+/* `half`: of the memory that is available, for a `--memory` that was not given. */
+static p2p_status limit_pictures(const settings *all, uint64_t half) {
     if (all->max_pixels == 0) return P2P_OK; /* not an option of the command */
-    image_limits limits = {.max_pixels = (uint64_t)all->max_pixels, .memory = (uint64_t)all->memory};
-    sys_memory available;
-    if (all->memory == 0) limits.memory = sys_memory_available(&available) ? available.bytes / 2 : UINT64_MAX;
+    const image_limits limits = {.max_pixels = (uint64_t)all->max_pixels,
+                                 .memory = all->memory > 0 ? (uint64_t)all->memory : half};
     return image_limits_set(&limits);
+}
+
+p2p_status setup_pictures(const settings *all) {
+    sys_memory available;
+    return limit_pictures(all, sys_memory_available(&available) ? available.bytes / 2 : UINT64_MAX);
+}
+
+p2p_status setup_pictures_of_ranks(const settings *all, const ranks *r) {
+    const setup_devices none = {.count = 0};
+    memory_sharing sharing;
+    if (ranks_size(r) == 1) return P2P_OK;
+    P2P_TRY(setup_share_memory(r, &none, &sharing));
+    const bool known = sharing.available.bytes != UINT64_MAX;
+    return limit_pictures(all,
+                          known ? sharing.available.bytes / 2 / (uint64_t)sharing.processes : UINT64_MAX);
 }

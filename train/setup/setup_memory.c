@@ -10,9 +10,12 @@
 typedef struct {
     const memory_question *question;
     p2p_device_memory device; /* of the tightest one: with the least room for a replica */
-    int replicas, times;      /* replicas in all, and on that device */
+    int replicas;             /* of this process */
+    int times;                /* replicas on that device, of all processes */
     int tightest;             /* its place in the list */
+    int sharing;              /* processes on it */
     sys_memory available;     /* of the host, beside what the process has already */
+    int processes;            /* that share it */
     bool by_device;           /* the message is about the device's memory alone, and so is the hint */
     bool alone;               /* pictures are read one at a time */
 } memory_search;
@@ -23,12 +26,12 @@ static size_t picture_bytes(const memory_search *search, const memory_need *need
     return search->alone ? need->picture : need->pictures;
 }
 
-/* What the host's memory has to hold. */
+/* What the host's memory has to hold for all processes that share it. */
 static uint64_t host_total(const memory_search *search, const memory_need *need) {
     const p2p_device_memory *device = &search->device;
     const uint64_t buffers = (uint64_t)need->device * (uint64_t)search->replicas;
-    return (uint64_t)need->host + picture_bytes(search, need) + device->driver_bytes +
-           (device->in_host ? buffers : 0);
+    return (uint64_t)search->processes * ((uint64_t)need->host + picture_bytes(search, need) +
+                                          device->driver_bytes + (device->in_host ? buffers : 0));
 }
 
 /* What the tightest device has to hold. */
@@ -36,32 +39,60 @@ static uint64_t device_total(const memory_search *search, const memory_need *nee
     return (uint64_t)need->device * (uint64_t)search->times;
 }
 
-/* What buffers can take on a device. */
-static size_t room_of(const p2p_device_memory *memory) {
-    return memory->free_bytes > memory->reserve ? memory->free_bytes - memory->reserve : 0;
+/* What libraries will take on the tightest device in all processes. */
+static size_t reserve_of(const memory_search *search) {
+    return search->device.reserve * (size_t)search->sharing;
+}
+
+/* What buffers can take there. */
+static size_t room_of(const memory_search *search) {
+    const size_t reserve = reserve_of(search);
+    return search->device.free_bytes > reserve ? search->device.free_bytes - reserve : 0;
 }
 
 static bool device_fits(const memory_search *search, const memory_need *need) {
-    return search->device.bytes == 0 || device_total(search, need) <= room_of(&search->device);
+    return search->device.bytes == 0 || device_total(search, need) <= room_of(search);
+}
+
+/* With the device at a place of the list as the tightest one. */
+static memory_search with_device(const memory_search *search, int place) {
+    const memory_question *question = search->question;
+    memory_search at = *search;
+    at.tightest = place;
+    at.times = setup_devices_times(question->devices, place);
+    at.sharing = 1;
+    if (question->sharing) {
+        at.times += question->sharing->devices[place].others;
+        at.sharing = question->sharing->devices[place].processes;
+    }
+    p2p_device_memory_of(question->devices->list[place], question->joined, &at.device);
+    return at;
+}
+
+static bool is_tighter(const memory_search *one, const memory_search *other) {
+    if (one->device.bytes == 0 || other->device.bytes == 0) return one->device.bytes > 0;
+    return room_of(one) / (size_t)one->times < room_of(other) / (size_t)other->times;
 }
 
 /* Several devices are of one kind, so the driver's own memory is counted once. */
 static void find_tightest(memory_search *search) {
     const setup_devices *devices = search->question->devices;
     search->replicas = devices->count;
-    for (int i = 0; i < devices->count; i++) {
-        const int times = setup_devices_times(devices, i);
-        p2p_device_memory memory;
-        if (times == 0) continue;
-        p2p_device_memory_of(devices->list[i], search->question->joined, &memory);
-        const bool tighter = memory.bytes > 0 && (search->device.bytes == 0 ||
-                                                  room_of(&memory) / (size_t)times <
-                                                      room_of(&search->device) / (size_t)search->times);
-        if (i > 0 && !tighter) continue;
-        search->device = memory;
-        search->times = times;
-        search->tightest = i;
+    *search = with_device(search, 0);
+    for (int i = 1; i < devices->count; i++) {
+        if (setup_devices_times(devices, i) == 0) continue;
+        const memory_search at = with_device(search, i);
+        if (is_tighter(&at, search)) *search = at;
     }
+}
+
+static void find_available(memory_search *search) {
+    const memory_sharing *sharing = search->question->sharing;
+    search->processes = sharing ? sharing->processes : 1;
+    if (sharing)
+        search->available = sharing->available;
+    else
+        (void)sys_memory_available(&search->available); /* UINT64_MAX bytes if nothing is known */
 }
 
 static bool fits(const memory_search *search, const memory_need *need) {
@@ -214,13 +245,20 @@ static const char *address_of(const memory_search *search) {
     return p2p_device_address(tightest_of(search));
 }
 
+/* "this training needs", or "3 processes of this training need". */
+static int begin_text(const memory_search *search, int processes, char *text, size_t size) {
+    return processes > 1 ? snprintf(text, size, "%d processes of %s need", processes, search->question->what)
+                         : snprintf(text, size, "%s needs", search->question->what);
+}
+
 static void describe_device(const memory_search *search, const memory_need *need, char *text, size_t size) {
     const p2p_device_memory *device = &search->device;
     char left[96] = "";
     if (device->reserve > 0)
         snprintf(left, sizeof left, ": %.2f GB are free, and libraries need %.2f GB",
-                 1e-9 * (double)device->free_bytes, 1e-9 * (double)device->reserve);
-    snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB%s", search->question->what,
+                 1e-9 * (double)device->free_bytes, 1e-9 * (double)reserve_of(search));
+    const int used = begin_text(search, search->sharing, text, size);
+    snprintf(text + used, size - (size_t)used, " %.2f GB on %s (%s), which has %.2f GB%s",
              1e-9 * (double)device_total(search, need), address_of(search),
              p2p_device_name(tightest_of(search)), 1e-9 * (double)device->bytes, left);
 }
@@ -234,9 +272,10 @@ static void describe_host(const memory_search *search, const memory_need *need, 
     if (need->pictures >= LEAST_SAID)
         snprintf(pictures, sizeof pictures, " and %.2f GB for reading pictures",
                  1e-9 * (double)need->pictures);
-    int used = snprintf(text, size, "%s needs %.2f GB of memory%s%s%s", search->question->what,
-                        1e-9 * (double)host_total(search, need),
-                        search->device.in_host ? ", with that of " : " beside that of ", addresses, pictures);
+    int used = begin_text(search, search->processes, text, size);
+    used += snprintf(text + used, size - (size_t)used, " %.2f GB of memory%s%s%s",
+                     1e-9 * (double)host_total(search, need),
+                     search->device.in_host ? ", with that of " : " beside that of ", addresses, pictures);
     if (search->available.bytes != UINT64_MAX && (size_t)used < size)
         snprintf(text + used, size - (size_t)used, "; %.2f GB %s", 1e-9 * (double)search->available.bytes,
                  search->available.limit);
@@ -276,7 +315,7 @@ p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {
     memory_need need;
     *fit = (memory_fit){0};
     find_tightest(&search);
-    (void)sys_memory_available(&search.available); /* UINT64_MAX bytes if nothing is known */
+    find_available(&search);
     p2p_status status = question->measure(question->context, &question->shape, &need);
     if (status == P2P_OUT_OF_MEMORY || status == P2P_UNSUPPORTED)
         return propose_instead(&search, status, fit);

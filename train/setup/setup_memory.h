@@ -3,13 +3,16 @@
  *
  * Device memory is compared with what is free on the device, without what libraries will take of it; if it
  * does not report that, with all that it has. On devices whose buffers are host memory, buffers count
- * as host memory too. Host memory is compared with sys_memory_available(). The estimate covers buffers, the
+ * as host memory too. Host memory is compared with sys_memory_limits(). Processes that train together on one
+ * machine need as much each (memory_sharing). The estimate covers buffers, the
  * host's part of runs, what the program itself holds (memory_need.host), the pictures that are read at once,
  * and the driver with its compiler.
  */
 #ifndef P2P_SETUP_MEMORY_H
 #define P2P_SETUP_MEMORY_H
 
+#include "host/sys.h"
+#include "ranks/ranks.h"
 #include "setup.h"
 #include "setup_plans.h"
 
@@ -34,9 +37,19 @@ typedef enum {
     MEMORY_FIXED,    /* nothing: a resumed training */
 } memory_change;
 
+/* How many processes take part of the same memory, this one included, when each needs the same. */
+typedef struct {
+    sys_memory available; /* of the host: the limit that leaves each the least */
+    int processes;        /* that share it */
+    struct {
+        int processes, others;     /* of the device, and how many replicas the other ones have there */
+    } devices[SETUP_MOST_DEVICES]; /* in the order of the list */
+} memory_sharing;
+
 typedef struct {
     const char *what; /* "this training": the subject of the message */
     const setup_devices *devices;
+    const memory_sharing *sharing; /* NULL: this process is alone */
     memory_shape shape;
     memory_change change;
     bool joined;  /* the devices take part in collectives */
@@ -65,6 +78,12 @@ bool setup_memory_hopeless(const memory_fit *fit);
 p2p_status setup_memory_refuse(const memory_fit *fit);
 /* Both. */
 p2p_status setup_memory_check(const memory_question *question);
+
+/* Find, with all ranks that call it, what those of a machine share: limits of memory whose scope is the same,
+ * and devices of the same name, address and details. The details of some drivers' devices are empty: then
+ * each rank's are counted as its own. The caller compares before any rank takes memory: ranks_agree after
+ * that. setup_sharing.c */
+p2p_status setup_share_memory(const ranks *r, const setup_devices *devices, memory_sharing *sharing);
 
 /* ---- Needs -------------------------------------------------------------------------------------------- */
 

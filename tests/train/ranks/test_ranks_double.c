@@ -5,6 +5,8 @@
 #include "host/sys.h"
 #include "ranks/ranks.h"
 #include "run/trainer.h"
+#include "setup/setup_devices.h"
+#include "setup/setup_memory.h"
 #include "support/forked_processes.h"
 #include "support/mpi_double.h"
 #include "support/test_files.h"
@@ -91,6 +93,39 @@ static int transfer(const p2p_processes *processes, void *context) {
 static void two_threads_transfer(void **state) {
     (void)state;
     assert_int_equal(forked_run(RANKS, transfer, mpi_double_share()), 0);
+}
+
+/* ---- The memory of a machine --------------------------------------------------------------------------- */
+
+/* All ranks are on this machine. The first two have one device in common, which the second has twice. */
+static int share_memory(const p2p_processes *processes, void *context) {
+    static const char *const addresses[RANKS][2] = {
+        {"reference:0", "reference:1"}, {"reference:0", "reference:0"}, {"reference:2", "reference:3"}};
+    static const int others[RANKS] = {2, 1, 0};
+    const int rank = processes->rank;
+    ranks *together;
+    memory_sharing sharing;
+    sys_memory least;
+    setup_devices devices = {.count = 2};
+    const mpi_table *table = mpi_double_table(context, processes->size, rank, NULL, NULL);
+    CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
+    for (int i = 0; i < 2; i++) CHECK(p2p_device_open(addresses[rank][i], &devices.list[i]) == P2P_OK);
+    CHECK(setup_share_memory(together, &devices, &sharing) == P2P_OK);
+    CHECK(sharing.processes == RANKS && sharing.available.scope != 0);
+    CHECK(sys_memory_available(&least) && strcmp(least.limit, sharing.available.limit) == 0);
+    CHECK(sharing.devices[0].others == others[rank]);
+    CHECK(sharing.devices[0].processes == (others[rank] > 0 ? 2 : 1));
+    CHECK(sharing.devices[1].others == (rank == 1 ? 1 : 0));
+    CHECK(setup_share_memory(NULL, &devices, &sharing) == P2P_OK);
+    CHECK(sharing.processes == 1 && sharing.devices[0].processes == 1 && sharing.devices[0].others == 0);
+    setup_devices_close(&devices);
+    CHECK(ranks_close(together) == P2P_OK);
+    return 0;
+}
+
+static void ranks_of_a_machine_share_its_memory(void **state) {
+    (void)state;
+    assert_int_equal(forked_run(RANKS, share_memory, mpi_double_share()), 0);
 }
 
 /* ---- A training --------------------------------------------------------------------------------------- */
@@ -218,8 +253,11 @@ static void an_end_is_not_awaited_forever(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_threads_transfer), cmocka_unit_test(a_failure_ends_all),
-        cmocka_unit_test(other_work_is_refused), cmocka_unit_test(an_end_is_not_awaited_forever),
+        cmocka_unit_test(two_threads_transfer),
+        cmocka_unit_test(a_failure_ends_all),
+        cmocka_unit_test(other_work_is_refused),
+        cmocka_unit_test(ranks_of_a_machine_share_its_memory),
+        cmocka_unit_test(an_end_is_not_awaited_forever),
         cmocka_unit_test_setup_teardown(ranks_equal_devices, test_pairs_make, test_pairs_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

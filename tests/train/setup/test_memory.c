@@ -108,6 +108,39 @@ static void test_fits(void **state) {
     p2p_device_close(device);
 }
 
+/* Three processes with a device each beside one of two replicas on the same card; four on the machine. */
+static void test_several_processes(void **state) {
+    (void)state;
+    int calls;
+    memory_fit fit;
+    memory_sharing sharing = {.available = {.bytes = 10000 * MB, .limit = "is there"},
+                              .processes = 4,
+                              .devices[0] = {.processes = 3, .others = 4}};
+    p2p_device *device = open_pretended(1000 * MB, false, 0);
+    memory_question question = question_of(device, 9, 256, &calls); /* 194.4 MB of the device */
+    question.sharing = &sharing;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    assert_non_null(strstr(fit.text, "3 processes of this training need 0.97 GB on pretend:0 (plain), "));
+    free_now = 900 * MB;
+    reserve_now = 50 * MB;
+    OK(setup_memory_fit(&question, &fit));
+    assert_false(fit.fits);
+    assert_non_null(strstr(fit.text, "0.90 GB are free, and libraries need 0.15 GB"));
+    assert_string_equal(fit.proposal, "--batch 4 needs 0.71 GB; or --size 128 needs 0.62 GB");
+    free_now = reserve_now = 0;
+    sharing.available.bytes = 30 * MB; /* 9.4 MB of the host in each process */
+    OK(setup_memory_fit(&question, &fit));
+    assert_false(fit.fits);
+    assert_non_null(strstr(fit.text, "4 processes of this training need 0.04 GB of memory beside that of "
+                                     "pretend:0; 0.03 GB is there"));
+    assert_string_equal(fit.proposal, "--batch 7 needs 0.03 GB; or --size 128 needs 0.01 GB");
+    sharing.processes = 1;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    p2p_device_close(device);
+}
+
 /* What buffers can take is what is free, without what libraries will take of it. */
 static void test_a_busy_device(void **state) {
     (void)state;
@@ -304,6 +337,20 @@ static void available(uint64_t bytes, const char *limit) {
                  (unsigned long long)bytes, limit);
 }
 
+/* The limit of a group counts for the processes in it, that of the machine for all. */
+static void expect_scopes(void) {
+    sys_memory limits[SYS_MEMORY_LIMITS], again[SYS_MEMORY_LIMITS];
+    int shared = 0;
+    const int count = sys_memory_limits_in(root, limits);
+    assert_int_equal(sys_memory_limits_in(root, again), count);
+    for (int i = 0; i < count; i++) {
+        shared += limits[i].scope != 0;
+        assert_true(limits[i].scope == again[i].scope);
+        for (int j = 0; j < i; j++) assert_true(limits[i].scope == 0 || limits[i].scope != limits[j].scope);
+    }
+    assert_int_equal(shared, 3);
+}
+
 static void test_available(void **state) {
     (void)state;
     sys_memory memory;
@@ -320,6 +367,7 @@ static void test_available(void **state) {
     give("sys/fs/cgroup/a/memory.max", "1500000\n");
     give("sys/fs/cgroup/a/memory.current", "1600000\n");
     available(0, "control group");
+    expect_scopes();
     give("sys/fs/cgroup/a/memory.max", "max\n");
     available(2400000, "control group");
     /* Version 1, beside version 2; a path that exists on the host only. */
@@ -341,13 +389,11 @@ static void test_available(void **state) {
 
 int main(void) {
     OK(p2p_module_register(pretend));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits),
-                                       cmocka_unit_test(test_a_busy_device),
-                                       cmocka_unit_test(test_the_largest_batch),
-                                       cmocka_unit_test(test_pieces),
-                                       cmocka_unit_test(test_host_memory),
-                                       cmocka_unit_test(test_pictures),
-                                       cmocka_unit_test(test_fewer_pictures_at_once),
-                                       cmocka_unit_test(test_available)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fits),          cmocka_unit_test(test_several_processes),
+        cmocka_unit_test(test_a_busy_device), cmocka_unit_test(test_the_largest_batch),
+        cmocka_unit_test(test_pieces),        cmocka_unit_test(test_host_memory),
+        cmocka_unit_test(test_pictures),      cmocka_unit_test(test_fewer_pictures_at_once),
+        cmocka_unit_test(test_available)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
