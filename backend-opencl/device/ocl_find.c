@@ -3,6 +3,7 @@
 
 #include "ocl_bf16.h"
 #include "ocl_error.h"
+#include "ocl_place.h"
 #include "ocl_pocl.h"
 
 #include <stdio.h>
@@ -156,6 +157,7 @@ void ocl_device_describe(const ocl_found *found, const ocl_environment *environm
     device_text(device, CL_DEVICE_VERSION, version, sizeof version);
     device_text(device, CL_DRIVER_VERSION, driver, sizeof driver);
     snprintf(info->driver, sizeof info->driver, "%s, %s, driver %s", platform, version, driver);
+    ocl_place_describe(device, info->details, sizeof info->details);
     describe_obstacle(device, version, info->unusable, sizeof info->unusable);
 
     cl_ulong memory, largest;
