@@ -77,7 +77,7 @@ p2p_status p2p_device_open(const char *address, p2p_device **device);
 void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
-const char *p2p_device_driver(const p2p_device *device); /* with its version */
+const char *p2p_device_driver(const p2p_device *device);  /* with its version */
 const char *p2p_device_details(const p2p_device *device); /* p2p_device_entry.details */
 /* P2P_UNSUPPORTED, with the device's reason, if it has no sessions in the precision. */
 p2p_status p2p_device_check_precision(const p2p_device *device, p2p_precision precision);
@@ -441,14 +441,14 @@ bool p2p_session_waited(const p2p_session *session, double *seconds);
 p2p_status p2p_session_broadcast(p2p_session *session);
 /* A difference between replicas, which are numbered over all processes. */
 typedef struct {
-    int replica;   /* the first whose parameters are not those of `like`; -1: all are equal */
+    int replica;   /* the first whose numbers are not those of `like`; -1: all are equal */
     int like;      /* the first of those of which there are most */
     bool outvoted; /* more than half of all are as `like`; else nothing shows which have changed */
 } p2p_difference;
 
-/* Compares checksums of the parameters, as they are stored, of all replicas. Called by all processes. Waits.
- */
-p2p_status p2p_session_compare(p2p_session *session, p2p_difference *found);
+/* Compares checksums of the parameters, or of Adam's moments, as they are stored, of all replicas. Called by
+ * all processes. Waits. */
+p2p_status p2p_session_compare(p2p_session *session, bool moments, p2p_difference *found);
 
 /* The type in which the devices store parameters (f32 or f64): a file of this type holds them exactly. */
 p2p_type p2p_session_state_type(const p2p_session *session);

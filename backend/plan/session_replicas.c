@@ -88,6 +88,7 @@ enum { PIECE = 1 << 20 };
 
 typedef struct {
     const p2p_session *session;
+    bool moments;
     p2p_checksum *sums; /* per replica of all processes */
 } comparison;
 
@@ -104,15 +105,24 @@ static p2p_status add_space(const p2p_session *session, int replica, plan_addres
     return P2P_OK;
 }
 
-static p2p_status add_networks(const p2p_session *session, int replica, void *piece,
-                               p2p_checksum_state *state) {
-    for (int network = 0; network < session->network_count; network++) {
-        const size_t limit = session->networks[network].bytes[PLAN_SPACE_value];
-        for (plan_stretch stretch = {0}; session_next_stretch(session, network, limit, &stretch);) {
-            plan_address at;
-            const p2p_tensor tensor = session_stretch_part(session, network, &stretch, P2P_STATE_VALUE, &at);
-            P2P_TRY(add_space(session, replica, at, p2p_tensor_bytes(&tensor), piece, state));
-        }
+static p2p_status add_part(const p2p_session *session, int replica, int network, p2p_state_part part,
+                           void *piece, p2p_checksum_state *state) {
+    const plan_network *known = &session->networks[network];
+    if (!known->needed[part]) return P2P_OK;
+    for (plan_stretch stretch = {0};
+         session_next_stretch(session, network, known->bytes[PLAN_SPACE_value], &stretch);) {
+        plan_address at;
+        const p2p_tensor tensor = session_stretch_part(session, network, &stretch, part, &at);
+        P2P_TRY(add_space(session, replica, at, p2p_tensor_bytes(&tensor), piece, state));
+    }
+    return P2P_OK;
+}
+
+static p2p_status add_networks(const comparison *c, int replica, void *piece, p2p_checksum_state *state) {
+    for (int network = 0; network < c->session->network_count; network++) {
+        const p2p_state_part part = c->moments ? P2P_STATE_MOMENT1 : P2P_STATE_VALUE;
+        P2P_TRY(add_part(c->session, replica, network, part, piece, state));
+        if (c->moments) P2P_TRY(add_part(c->session, replica, network, P2P_STATE_MOMENT2, piece, state));
     }
     return P2P_OK;
 }
@@ -124,7 +134,7 @@ static p2p_status sum_replica(void *context, int replica) {
     void *piece = malloc(PIECE);
     p2p_status status =
         piece ? p2p_device_finish(c->session->replicas[replica].device) : plan_no_memory("a checksum");
-    if (status == P2P_OK) status = add_networks(c->session, replica, piece, state);
+    if (status == P2P_OK) status = add_networks(c, replica, piece, state);
     if (status != P2P_OK) (void)p2p_device_finish(c->session->replicas[replica].device); /* reads `piece` */
     c->sums[c->session->rank0 + replica] = p2p_checksum_value(state);
     free(piece);
@@ -162,11 +172,12 @@ static p2p_difference find_difference(const comparison *c) {
     return found;
 }
 
-p2p_status p2p_session_compare(p2p_session *session, p2p_difference *found) {
+p2p_status p2p_session_compare(p2p_session *session, bool moments, p2p_difference *found) {
     *found = (p2p_difference){.replica = -1};
     P2P_TRY(check_memory(session));
     if (session->world == 1) return P2P_OK;
-    comparison c = {.session = session, .sums = calloc((size_t)session->world, sizeof *c.sums)};
+    comparison c = {
+        .session = session, .moments = moments, .sums = calloc((size_t)session->world, sizeof *c.sums)};
     if (!c.sums) return plan_no_memory("checksums");
     p2p_status status = session_each_replica(session, sum_replica, &c);
     if (status == P2P_OK) status = exchange_sums(&c);

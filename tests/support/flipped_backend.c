@@ -9,20 +9,30 @@ enum { DEVICES = 4, MOST_UPDATES = 64 };
 
 static const p2p_module *reference;
 static const p2p_host *host;
-static p2p_be_device *devices[DEVICES];               /* those that were opened last */
-static p2p_be_op *adam[DEVICES][MOST_UPDATES];        /* created on each */
-static p2p_binding parameters[DEVICES][MOST_UPDATES]; /* of these */
+static p2p_be_device *devices[DEVICES];        /* those that were opened last */
+static p2p_be_op *adam[DEVICES][MOST_UPDATES]; /* created on each */
+static p2p_binding parameters[DEVICES][MOST_UPDATES], moments[DEVICES][MOST_UPDATES]; /* of these */
 static int adams[DEVICES];
 
 static int flips = -1; /* the device */
+static bool flips_moment;
 static int updates_before, updates;
 static int fails = -1; /* the device */
 static size_t failing_bytes;
 
-void flipped_bit(int device, int before) {
+static void flip_after(int device, int before, bool moment) {
     flips = device;
     updates_before = before;
+    flips_moment = moment;
     updates = 0;
+}
+
+void flipped_bit(int device, int before) {
+    flip_after(device, before, false);
+}
+
+void flipped_moment(int device, int before) {
+    flip_after(device, before, true);
 }
 
 void flipped_nan(int device, size_t bytes) {
@@ -51,6 +61,7 @@ static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_b
     if (op->kind != P2P_KIND_adam || at < 0) return P2P_OK;
     if (adams[at] == MOST_UPDATES) return host->fail(P2P_UNSUPPORTED, "flipped: more updates than it counts");
     parameters[at][adams[at]] = bindings[P2P_AT_adam_p];
+    moments[at][adams[at]] = bindings[P2P_AT_adam_m];
     adam[at][adams[at]++] = *created;
     return P2P_OK;
 }
@@ -61,7 +72,7 @@ static p2p_status finish(p2p_be_device *device) {
     return reference->device.wait(device, ticket);
 }
 
-/* Changes the lowest bit of the first parameter after the update. */
+/* Changes the lowest bit of the first number there after the update. */
 static p2p_status flip(p2p_be_device *device, p2p_binding binding) {
     uint8_t byte = 0;
     P2P_TRY(reference->device.buffer_read(device, binding, &byte, 1));
@@ -76,7 +87,8 @@ static p2p_status op_run(p2p_be_device *device, p2p_be_op *op) {
     P2P_TRY(reference->device.op_run(device, op));
     if (at < 0 || at != flips) return P2P_OK;
     for (int i = 0; i < adams[at]; i++)
-        if (adam[at][i] == op && updates++ == updates_before) return flip(device, parameters[at][i]);
+        if (adam[at][i] == op && updates++ == updates_before)
+            return flip(device, flips_moment ? moments[at][i] : parameters[at][i]);
     return P2P_OK;
 }
 

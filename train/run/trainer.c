@@ -279,7 +279,7 @@ static p2p_status after_step(training_loop *loop) {
     const bool checks = check_is_due(loop, epoch_ends || saves);
     if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
-    if (checks) P2P_TRY(trainer_check_replicas(t, &loop->can_save));
+    if (checks) P2P_TRY(trainer_check_replicas(t, saves, &loop->can_save));
     if (epoch_ends) P2P_TRY(trainer_measure_epoch(t, &loop->epoch));
     if (epoch_ends) P2P_TRY(trainer_gather_replaced(t, &loop->epoch));
     P2P_TRY(p2p_session_gather(loop->t->session));
@@ -372,7 +372,7 @@ static p2p_status run_loop(training_loop *loop) {
 /* Complete the last step, to the state that is saved. */
 static p2p_status complete(training_loop *loop) {
     P2P_TRY(collect(loop));
-    if (check_is_due(loop, true)) P2P_TRY(trainer_check_replicas(loop->t, &loop->can_save));
+    if (check_is_due(loop, true)) P2P_TRY(trainer_check_replicas(loop->t, true, &loop->can_save));
     return p2p_session_gather(loop->t->session);
 }
 

@@ -4,8 +4,8 @@
 
 #include "trainer_setup.h"
 
-/* Compare the weights of all devices, which every step changes alike. P2P_FAILED, with the name of the device
- * that differs, if they are not *equal. */
-p2p_status trainer_check_replicas(const trainer *t, bool *equal);
+/* Compare the weights of all devices, which every step changes alike, and Adam's moments if a checkpoint
+ * `saves` them. P2P_FAILED, with the name of the device that differs, if they are not *equal. */
+p2p_status trainer_check_replicas(const trainer *t, bool saves, bool *equal);
 
 #endif

@@ -103,15 +103,16 @@ static int compare(const p2p_processes *processes, void *context) {
     FORKED_CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
     FORKED_CHECK(p2p_session_replicas(rig.session) == processes->size);
     FORKED_CHECK(plan_rig_step(&rig, 0) == P2P_OK);
-    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
+    FORKED_CHECK(p2p_session_compare(rig.session, false, &found) == P2P_OK && found.replica == -1);
     const p2p_param bias = rig.net.d0.bias;
     FORKED_CHECK(p2p_param_elements(p2p_network_param(rig.net.g, bias)) == 3);
     if (processes->rank == 2)
         FORKED_CHECK(p2p_session_write(rig.session, rig.net.g, bias, P2P_STATE_VALUE, P2P_TYPE_f64, value) ==
                      P2P_OK);
-    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == 2 && found.outvoted);
+    FORKED_CHECK(p2p_session_compare(rig.session, false, &found) == P2P_OK && found.replica == 2 &&
+                 found.outvoted);
     FORKED_CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
-    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
+    FORKED_CHECK(p2p_session_compare(rig.session, false, &found) == P2P_OK && found.replica == -1);
     plan_rig_close(&rig);
     return 0;
 }

@@ -140,12 +140,12 @@ static void test_one_device_twice(void **state) {
     free(three.parameters);
 }
 
-/* Adds a little to one stored parameter of a replica. */
-static void spoil(const plan_rig *rig, int replica) {
+/* Adds a little to one stored parameter of a replica, or to its moments. */
+static void spoil_part(const plan_rig *rig, int replica, p2p_state_part part) {
     plan_address at;
     p2p_device *device = rig->session->replicas[replica].device;
     double value;
-    (void)session_param(rig->session, 1, 0, P2P_STATE_VALUE, &at);
+    (void)session_param(rig->session, 1, 0, part, &at);
     const p2p_place place = session_place(rig->session, replica, at);
     OK(p2p_buffer_read(device, place, &value, sizeof value));
     OK(p2p_device_finish(device));
@@ -154,9 +154,19 @@ static void spoil(const plan_rig *rig, int replica) {
     OK(p2p_device_finish(device));
 }
 
+static void spoil(const plan_rig *rig, int replica) {
+    spoil_part(rig, replica, P2P_STATE_VALUE);
+}
+
+static void expect_moments(plan_rig *rig, int expected) {
+    p2p_difference found;
+    OK(p2p_session_compare(rig->session, true, &found));
+    assert_int_equal(found.replica, expected);
+}
+
 static void expect_other(plan_rig *rig, int expected, bool outvoted) {
     p2p_difference found;
-    OK(p2p_session_compare(rig->session, &found));
+    OK(p2p_session_compare(rig->session, false, &found));
     assert_int_equal(found.replica, expected);
     assert_int_equal(found.outvoted, outvoted);
     assert_true(expected < 0 || found.like != expected);
@@ -171,8 +181,14 @@ static void test_comparison(void **state) {
     for (int replica = 0; replica < 3; replica++) {
         spoil(&rig, replica);
         expect_other(&rig, replica, true); /* two agree against it */
+        expect_moments(&rig, -1);
         OK(p2p_session_broadcast(rig.session));
         expect_other(&rig, -1, false);
+        spoil_part(&rig, replica, replica == 1 ? P2P_STATE_MOMENT2 : P2P_STATE_MOMENT1);
+        expect_other(&rig, -1, false);
+        expect_moments(&rig, replica);
+        OK(p2p_session_broadcast(rig.session));
+        expect_moments(&rig, -1);
     }
     plan_rig_close(&rig);
     OK(plan_rig_open(&rig, "reference", 0, 2, 2, &plan_training_net, &two_of_three, NULL));

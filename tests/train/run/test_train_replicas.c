@@ -81,6 +81,20 @@ static void test_kept_weights_are_compared(void **state) {
     OK(train("flipped:0,flipped:1,flipped:2", "1000"));
 }
 
+/* Moments of the last update before a checkpoint, whose weights are still right. */
+static void test_saved_moments_are_compared(void **state) {
+    (void)state;
+    flipped_moment(1, 7);
+    assert_int_equal(train("flipped:0,flipped:1,flipped:2", "1000"), P2P_FAILED);
+    MESSAGE_HAS("after step 4 Adam's moments on flipped:1 (number 2 of 3 devices) are no longer those of");
+    assert_true(test_is_there("run/checkpoints/step-000000002.safetensors"));
+    assert_false(test_is_there("run/checkpoints/step-000000004.safetensors"));
+    flipped_moment(0, 7);
+    assert_int_equal(train("flipped:0,flipped:1", "1000"), P2P_FAILED);
+    MESSAGE_HAS("after step 4 Adam's moments on flipped:0 (");
+    flipped_bit(-1, 0);
+}
+
 static int make_pairs(void **state) {
     const int failed = test_pairs_make(state);
     if (!failed) test_pairs_add(PAIRS);
@@ -91,6 +105,7 @@ int main(void) {
     if (p2p_module_register(flipped_module) != P2P_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_corruption, make_pairs, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_saved_moments_are_compared, make_pairs, test_pairs_remove),
         cmocka_unit_test_setup_teardown(test_kept_weights_are_compared, make_pairs, test_pairs_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
