@@ -32,31 +32,30 @@ static const command commands[] = {
      "  p2p translate --model run1 --keep-size -o outlines/drawn outlines\n"
      "  p2p translate --model G.safetensors --scale 0.5 -o shoe.png outline.png\n",
      "Pictures can have any size. A model draws at the scale of its training: if 512 x 512 pixels became "
-     "256\n"
-     "x 256 there, a picture of 800 x 600 is drawn as 400 x 300. --keep-size enlarges the result again,\n"
-     "--scale chooses another scale. If the training's pictures had several sizes, each picture is resized\n"
-     "to the training's --size, as p2p test does; models that record no scale draw pictures as they are.\n"
-     "The scale is printed. Folders keep their structure. A folder for the results may lie inside that of\n"
-     "the pictures: later commands leave it out. Models: those of p2p train, and state dictionaries of the\n"
-     "published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
+     "256 x 256 there, a picture of 800 x 600 is drawn as 400 x 300. --keep-size enlarges the result "
+     "again, --scale chooses another scale. If the training's pictures had several sizes, each picture is "
+     "resized to the training's --size, as p2p test does; models that record no scale draw pictures as "
+     "they are. The scale is printed. Folders keep their structure. A folder for the results may lie "
+     "inside that of the pictures: later commands leave it out. Models: those of p2p train, and state "
+     "dictionaries of the published PyTorch code (unet_256, unet_128) saved as safetensors.",
      command_translate, NULL},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
      "  p2p test --model run1 --data shoes --out results\n"
      "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
-     "Writes OUT/input, OUT/generated and OUT/target (pictures under equal names and of equal size),\n"
-     "OUT/grid.png (the first ten pairs: input, generated, target), OUT/metrics.json (L1, PSNR and SSIM of\n"
-     "each pair and their means) and OUT/index.html, which shows the pairs by their error in a browser.\n"
+     "Writes OUT/input, OUT/generated and OUT/target (pictures under equal names and of equal size), "
+     "OUT/grid.png (the first ten pairs: input, generated, target), OUT/metrics.json (L1, PSNR and SSIM of "
+     "each pair and their means) and OUT/index.html, which shows the pairs by their error in a browser. "
      "Prints the means. Other pictures in these folders are refused. One command at a time writes into "
-     "OUT.\n",
+     "OUT.",
      command_test, NULL},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
      "p2p report [OPTIONS] RUN...",
      "  p2p report run1\n"
      "  p2p report run1 run2 run3 -o compared.html\n",
-     "Writes RUN/report.html anew, as p2p train does after an epoch, or compares several trainings in FILE:\n"
-     "curves of the losses and of the validation, and a slider over the pictures of the epochs. The page is\n"
-     "one file that needs no network. Its pictures stay in RUN/samples; FILE has links to them.\n",
+     "Writes RUN/report.html anew, as p2p train does after an epoch, or compares several trainings in "
+     "FILE: curves of the losses and of the validation, and a slider over the pictures of the epochs. The "
+     "page is one file that needs no network. Its pictures stay in RUN/samples; FILE has links to them.",
      command_report, NULL},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used",
      "p2p devices [OPTIONS]", "  p2p devices\n", NULL, command_devices, NULL},
@@ -66,7 +65,7 @@ static const command commands[] = {
      NULL, command_plan, NULL},
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
      "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n",
-     "The same command completes a set that was interrupted. A folder with other files is refused.\n",
+     "The same command completes a set that was interrupted. A folder with other files is refused.",
      command_sample_data, NULL},
     {"pairs", COMMAND_PAIRS, "make pairs of pictures, split them, and check them",
      "p2p pairs combine A B OUT [OPTIONS]\n"
@@ -84,47 +83,46 @@ static const command commands[] = {
      "  p2p pairs resize pairs small --size 128 --pairs side-by-side\n"
      "  p2p pairs video walk.mp4 frames --fps 2\n"
      "  p2p pairs check shoes --json shoes.json\n",
-     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey,\n"
-     "lowres and blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy,\n"
-     "a copy with grey rectangles. split moves the pictures of DIR into its folders train, val and test by\n"
-     "a hash of their names, so pictures that are added later move no other one. check looks for what\n"
-     "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
-     "nothing is overwritten. The same command continues where it was interrupted: OUT/pairs.json records\n"
-     "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
+     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey, lowres "
+     "and blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy, a copy "
+     "with grey rectangles. split moves the pictures of DIR into its folders train, val and test by a hash "
+     "of their names, so pictures that are added later move no other one. check looks for what spoils a "
+     "training, prints a table, and exits with 3 if it finds anything. Names are kept, and nothing is "
+     "overwritten. The same command continues where it was interrupted: OUT/pairs.json records how a "
+     "folder was made. No result depends on --workers. train/PAIRS.md has the details.",
      command_pairs, NULL},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"
      "  p2p bench --what ops --steps 5\n"
      "  p2p bench --what translate --json --trace step.json\n"
      "  p2p bench --sweep size --plot sizes.svg\n",
-     "Work is counted as direct convolution, whatever algorithm runs. The ceilings are measured in the same\n"
-     "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
-     "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and\n"
-     "of the operations of one large layer. The time to the first step starts with the command; run it\n"
-     "twice to measure it with the driver's kernel cache filled. Started by mpirun, it measures steps of\n"
-     "the devices of all processes together: train/MACHINES.md.\n",
+     "Work is counted as direct convolution, whatever algorithm runs. The ceilings are measured in the "
+     "same run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, "
+     "the best rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the "
+     "device and of the operations of one large layer. The time to the first step starts with the command; "
+     "run it twice to measure it with the driver's kernel cache filled. Started by mpirun, it measures "
+     "steps of the devices of all processes together: train/MACHINES.md.",
      command_bench, command_bench_is_shared},
     {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
      "  p2p tune --mode translate --size 512\n",
-     "Each candidate is checked before it is timed. The choices are kept in the folder of --cache, and\n"
-     "later trainings on this device use them; on GPUs a training measures by itself what is not kept yet.\n"
-     "Results may differ in their last bits from those without tuning. A resumed training uses the choices\n"
-     "of its checkpoint.\n",
+     "Each candidate is checked before it is timed. The choices are kept in the folder of --cache, and "
+     "later trainings on this device use them. On OpenCL GPUs a training measures by itself what is not "
+     "kept yet, on CUDA with --tune on. Results may differ in their last bits from those without tuning. A "
+     "resumed training uses the choices of its checkpoint.",
      command_tune, NULL},
     {"doctor", COMMAND_DOCTOR, "examine whether this machine and its devices are fit for training",
      "p2p doctor [OPTIONS]",
      "  p2p doctor\n"
      "  p2p doctor --device opencl:0,opencl:1 --report doctor.txt\n"
      "  p2p doctor --precision bf16\n",
-     "Each device computes every kind of operation and every algorithm of convolutions on small shapes, and "
-     "a\n"
-     "training of three steps; all results are compared with the reference's. Transfers and the peak are\n"
-     "measured. Without --precision this is done in each precision that the device has. It takes at most\n"
-     "three minutes on a card. The exit code is 0 only if everything that a training needs works.\n"
-     "The file of --report shows the home folder as ~, and no names of pictures or of this machine.\n",
+     "Each device computes every kind of operation and every algorithm of convolutions on small shapes, "
+     "and a training of three steps; all results are compared with the reference's. Transfers and the peak "
+     "are measured. Without --precision this is done in each precision that the device has. It takes at "
+     "most three minutes on a card. The exit code is 0 only if everything that a training needs works. The "
+     "file of --report shows the home folder as ~, and no names of pictures or of this machine.",
      command_doctor, NULL},
 };
 
@@ -164,7 +162,9 @@ static void print_help(const command *chosen, FILE *stream) {
     fprintf(stream, "p2p %s: %s\n\nusage: %s\n\nExamples:\n%s\n", chosen->name, chosen->summary,
             chosen->usage, chosen->examples);
     settings_print_options(chosen->bit, stream);
-    if (chosen->notes) fprintf(stream, "\n%s", chosen->notes);
+    if (!chosen->notes) return;
+    fputc('\n', stream);
+    settings_print_notes(chosen->notes, stream);
 }
 
 static p2p_status unknown_command(const char *name) {

@@ -36,6 +36,17 @@ for command in $commands; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
 done
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    # The texts of options, and notes, use the columns of a terminal, up to 110.
+    for columns in 60 80 300; do
+        script -qec "stty cols $columns; $p2p help translate" /dev/null </dev/null | tr -d '\r' >help.txt
+        longest=$(awk '/^  -/ || /^      / { texts = 1 } texts && length($0) > most { most = length($0) } END { print most }' help.txt)
+        least=$((columns < 110 ? columns - 15 : 95)) most=$((columns < 110 ? columns : 110))
+        [ "$longest" -gt $least ] && [ "$longest" -le $most ] || fail "p2p help in $columns columns has lines of $longest: $(cat help.txt)"
+    done
+else
+    skipped "p2p help on a terminal" "script(1) makes none"
+fi
 expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
 expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
 expect 2 "--batch: 0 is outside" "$p2p" train --batch 0

@@ -112,6 +112,9 @@ p2p_status settings_no_arguments(const settings *all, const char *name);
 /* Print the options of a command, for --help. */
 void settings_print_options(unsigned command, FILE *stream);
 
+/* Print the notes of a command, a paragraph, in lines that fit the terminal. */
+void settings_print_notes(const char *text, FILE *stream);
+
 /* Print the values of both presets as a Markdown table. */
 void settings_print_presets(FILE *stream);
 

@@ -1,22 +1,41 @@
 /* The options in --help, and the presets. See options.h. */
+#include "host/sys.h"
 #include "option_values.h"
 
 #include <string.h>
 
-enum { HELP_INDENT = 36, HELP_WIDTH = 110 };
+enum { INDENT = 36, NARROW_INDENT = 26, MOST_COLUMNS = 110, LEAST_COLUMNS = 60, NARROW = 90 };
 
-/* Print `text` from the current column on, wrapped into lines that start at HELP_INDENT. */
-static void print_wrapped(const char *text, int column, FILE *stream) {
+/* The columns of a terminal are used up to a number at which lines stay easy to read. */
+static int columns_of(FILE *stream) {
+    if (!sys_is_terminal(stream)) return MOST_COLUMNS;
+    const int columns = sys_terminal_columns(stream);
+    return columns > MOST_COLUMNS ? MOST_COLUMNS : columns < LEAST_COLUMNS ? LEAST_COLUMNS : columns;
+}
+
+/* Where the texts of options begin. */
+static int indent_of(FILE *stream) {
+    return columns_of(stream) < NARROW ? NARROW_INDENT : INDENT;
+}
+
+/* Print `text` from the column `indent` on, in lines that begin there. */
+static void print_wrapped(const char *text, int indent, FILE *stream) {
+    const int width = columns_of(stream);
+    int column = indent;
     while (*text) {
         int length = (int)strcspn(text, " ");
-        if (column > HELP_INDENT && column + 1 + length > HELP_WIDTH) {
-            fprintf(stream, "\n%*s", HELP_INDENT, "");
-            column = HELP_INDENT;
+        if (column > indent && column + 1 + length > width) {
+            fprintf(stream, "\n%*s", indent, "");
+            column = indent;
         }
-        column += fprintf(stream, "%s%.*s", column > HELP_INDENT ? " " : "", length, text);
+        column += fprintf(stream, "%s%.*s", column > indent ? " " : "", length, text);
         text += length + (text[length] == ' ');
     }
     fputc('\n', stream);
+}
+
+void settings_print_notes(const char *text, FILE *stream) {
+    print_wrapped(text, 0, stream);
 }
 
 static bool fallback_holds(const option_row *row, unsigned command) {
@@ -42,12 +61,13 @@ static void print_option(const option_row *row, unsigned command, FILE *stream) 
     int width = snprintf(left, sizeof left, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
                          row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
                          row->argument ? " " : "", row->argument ? row->argument : "");
-    bool fits = width + 2 <= HELP_INDENT;
-    fprintf(stream, "%-*s", fits ? HELP_INDENT : 0, left);
-    if (!fits) fprintf(stream, "\n%*s", HELP_INDENT, "");
+    const int indent = indent_of(stream);
+    bool fits = width + 2 <= indent;
+    fprintf(stream, "%-*s", fits ? indent : 0, left);
+    if (!fits) fprintf(stream, "\n%*s", indent, "");
     snprintf(text, sizeof text, "%s%s%s%s", help_of(row, command), fallback ? " (" : "",
              fallback ? row->fallback : "", fallback ? ")" : "");
-    print_wrapped(text, HELP_INDENT, stream);
+    print_wrapped(text, indent, stream);
 }
 
 void settings_print_options(unsigned command, FILE *stream) {
