@@ -42,6 +42,7 @@ typedef struct {
     sys_names stale; /* pictures of an earlier test, which are removed before the first one is written */
     quality_total total;
     int64_t left_out; /* pairs that were found bad after the set was opened */
+    bool saved;       /* a picture */
     json_t *images;   /* of metrics.json */
     json_t *pairs;    /* of index.html */
     progress *progress;
@@ -166,11 +167,12 @@ static p2p_status check_results(test_run *run) {
     return status;
 }
 
-static p2p_status save_picture(const test_run *run, int folder, const char *name, const image *picture) {
+static p2p_status save_picture(test_run *run, int folder, const char *name, const image *picture) {
     char *path;
     P2P_TRY(result_name(run->folders[folder], name, "png", &path));
     p2p_status status = result_folder_make(run->all->out, path);
     if (status == P2P_OK) status = result_save(path, picture, run->all->force);
+    run->saved = run->saved || status == P2P_OK;
     free(path);
     return status;
 }
@@ -310,6 +312,15 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     return picture_grid_put(&run->grid, (int)pair->sample, &column);
 }
 
+/* After a failure: a record of pictures of which none was made would refuse the next test without --force. */
+static p2p_status remove_names(const test_run *run, p2p_status status) {
+    if (status == P2P_OK || run->saved) return status;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    (void)sys_file_remove(run->numbers_path);
+    return p2p_failure_give(&failure);
+}
+
 static p2p_status report_left_out(const test_run *run) {
     if (run->left_out > 0)
         progress_line(run->progress, "%" PRId64 " unusable pairs were left out", run->left_out);
@@ -331,8 +342,9 @@ static p2p_status run_pairs(test_run *run) {
     P2P_TRY(picture_list_mark_inside(run->all->out, run->all->data, "test"));
     P2P_TRY(remove_stale(run));
     P2P_TRY(write_names(run));
-    P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
-    P2P_TRY(report_left_out(run));
+    P2P_TRY(remove_names(
+        run, evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run)));
+    P2P_TRY(remove_names(run, report_left_out(run)));
     if (run->grid.picture.pixels) P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
     return write_numbers(run);
 }

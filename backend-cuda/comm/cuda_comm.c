@@ -40,7 +40,7 @@ struct p2p_be_comm {
     bool by_others;                 /* the failure is perhaps that of another process */
     bool stuck;                     /* an abort has not ended: the devices are lost */
     double deadline;                /* of opening, as clock_now; 0: none */
-    mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
+    mtx_t lock;                     /* of members' `nccl` and of `hung` while threads wait for devices */
     collective recent[RECENT];      /* collective c: [c % RECENT] */
     int64_t started;                /* collectives */
     const member *hung;             /* whose work has reached the time limit; NULL: none's */
@@ -61,17 +61,20 @@ static p2p_status check_nccl(p2p_be_comm *comm, const member *one, ncclResult_t 
     return cuda_check_nccl(&one->device->queue, one->nccl, code, what);
 }
 
-/* Later calls for a device that is broken because another one was lost name that one. */
+/* Later calls for a device that is broken because another one was lost name that one, or the collective that
+ * all have joined, whose message only the device has that was waited for. */
 static void mark_broken(p2p_be_comm *comm) {
     const char *loss = "";
-    for (int i = 0; i < comm->count; i++)
-        if (comm->member[i].device->queue.lost) loss = comm->member[i].device->queue.loss;
+    for (int i = 0; i < comm->count; i++) {
+        const cuda_queue *queue = &comm->member[i].device->queue;
+        if (queue->lost || !loss[0]) loss = queue->loss;
+    }
     if (comm->hung) loss = comm->hung->device->queue.loss;
     for (int i = 0; i < comm->count; i++) {
         cuda_queue *queue = &comm->member[i].device->queue;
-        queue->broken = true;
         if (loss[0] && !queue->lost && queue->loss != loss)
             snprintf(queue->loss, sizeof queue->loss, "%s", loss);
+        queue->broken = true; /* from now on other threads read the message */
     }
 }
 

@@ -37,6 +37,6 @@ void ocl_place_describe(cl_device_id device, char *text, size_t size) {
     pci_place place;
     text[0] = '\0';
     if (find_khr(device, &place) || find_amd(device, &place))
-        snprintf(text, size, "PCI address %04x:%02x:%02x.%x", place.domain, place.bus, place.device,
+        snprintf(text, size, "PCI address %04X:%02X:%02X.%X", place.domain, place.bus, place.device,
                  place.function);
 }

@@ -17,7 +17,8 @@ static const p2p_variable core_variables[] = {
     {"HOME", "a folder", "none", "Without both the folder is `.cache/p2p` in this folder.", false},
     {"P2P_MODULE_PATH", "absolute paths of folders, separated by colons", "none",
      "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
-     "root, and no other user may write to them, except those of the program. Ignored in programs with "
+     "root, and no other user may write to them; the folder of the program is excepted. Ignored in programs "
+     "with "
      "raised privileges.",
      false},
     {"P2P_MPI", "`openmpi`, `mpich`, or `off`", "what the launcher has set",

@@ -6,9 +6,9 @@
  *   all programs that others have installed (p2p_path_check_private).
  * - The folder of the program: whoever can change the program, because that changes more than a module does.
  *   Whoever can write to the folder can replace the program, so the folder is not checked: builds of
- *   colleagues, with a umask of 002, and on file systems without permissions are used. A file that others can
- *   change who can't change the program is refused: in a folder with the sticky bit, such as /tmp, anyone can
- *   add a module, and a file may have been opened to others by itself. */
+ *   colleagues, with a umask of 002, and on file systems without permissions are used. A module
+ *   is refused if users can change it who can't change the program: in a folder with the sticky bit, such as
+ * /tmp, anyone can add a module, and a file may have been opened to others by itself. */
 #define _GNU_SOURCE /* S_ISVTX */
 #include "module_trust.h"
 
@@ -47,7 +47,7 @@ p2p_status p2p_trust_check_folder(p2p_trust trust, int folder, const char *path)
 }
 
 /* Why others can change the module although they can't change the program; NULL if they can't. A foreign file
- * in a folder that a group can write to is a member's, who could replace the program. */
+ * of the group that can write to the folder is taken for a member's, who could replace the program. */
 static const char *weaker_reason(const struct stat *folder, const struct stat *file,
                                  const struct stat *program) {
     const mode_t replaces = folder->st_mode & S_ISVTX ? 0 : folder->st_mode; /* who can replace the program */
@@ -56,9 +56,9 @@ static const char *weaker_reason(const struct stat *folder, const struct stat *f
     if (file->st_mode & S_IWOTH) return "other users can write to it (chmod o-w changes that)";
     const bool known =
         owner == geteuid() || owner == 0 || owner == program->st_uid || owner == folder->st_uid;
-    if (!known && !(replaces & S_IWGRP)) return "it belongs to another user";
-    const bool shared = ((program->st_mode & S_IWGRP) && program->st_gid == file->st_gid) ||
-                        ((replaces & S_IWGRP) && folder->st_gid == file->st_gid);
+    const bool member = (replaces & S_IWGRP) && file->st_gid == folder->st_gid;
+    if (!known && !member) return "it belongs to another user";
+    const bool shared = ((program->st_mode & S_IWGRP) && program->st_gid == file->st_gid) || member;
     return (file->st_mode & S_IWGRP) && !shared ? "its group can write to it (chmod g-w changes that)" : NULL;
 }
 

@@ -1,6 +1,6 @@
 /* Devices that are lost or have too little memory, on the machine made of software: two H200 of 64 MiB.
  *
- *     test_cuda_lost hang|collective|abort|other|first|both|lose|memory
+ *     test_cuda_lost hang|collective|threads|abort|other|first|both|lose|memory
  *     test_cuda_lost code CUDA_ERROR_...
  */
 #include "device_test.h"
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 static void out_of_memory_names_sizes(void **state) {
     (void)state;
@@ -131,7 +132,7 @@ static void close_lost(pair *p, const char *words) {
 }
 
 /* A collective does not end on two devices: the message names the collective, and neither device. */
-static void hang_in_collective(const char *settings) {
+static void hang_in_collective(const char *settings, const char *later) {
     pair p = open_pair();
     setenv("P2P_MACHINE_NCCL", settings, 1);
     begin_sum(&p);
@@ -140,18 +141,53 @@ static void hang_in_collective(const char *settings) {
         "cuda: the devices were lost to their collectives: all_reduce of 100 f32, which all devices of this "
         "process have joined, over a connection that may be faulty, has not ended within 1 s");
     assert_null(strstr(p2p_message(), "NVIDIA"));
-    close_lost(&p, "the device");
+    close_lost(&p, later);
 }
 
 static void hanging_collective_is_named(void **state) {
     (void)state;
-    hang_in_collective("stuck:1");
+    hang_in_collective("stuck:1", "the devices were lost to their collectives: all_reduce of 100 f32");
+}
+
+typedef struct {
+    p2p_device *device;
+    p2p_ticket ticket;
+    char message[512];
+} thread_wait;
+
+static int wait_in_thread(void *context) {
+    thread_wait *one = context;
+    const p2p_status status = p2p_device_wait(one->device, one->ticket);
+    snprintf(one->message, sizeof one->message, "%s", p2p_message());
+    return (int)status;
+}
+
+/* Two threads reach the time limit together. */
+static void hanging_collective_of_two_threads(void **state) {
+    (void)state;
+    static const char words[] = "the devices were lost to their collectives: all_reduce of 100 f32";
+    pair p = open_pair();
+    thread_wait waits[2];
+    thrd_t threads[2];
+    setenv("P2P_MACHINE_NCCL", "stuck:1", 1);
+    begin_sum(&p);
+    for (int i = 0; i < 2; i++) {
+        waits[i] = (thread_wait){.device = p.device[i], .ticket = p.done[i]};
+        assert_int_equal(thrd_create(&threads[i], wait_in_thread, &waits[i]), thrd_success);
+    }
+    for (int i = 0; i < 2; i++) {
+        int result = 0;
+        assert_int_equal(thrd_join(threads[i], &result), thrd_success);
+        assert_int_equal(result, P2P_DEVICE_LOST);
+        if (!strstr(waits[i].message, words)) fail_msg("thread %d: %s", i, waits[i].message);
+    }
+    close_lost(&p, words);
 }
 
 /* NCCL's abort does not return, so the devices are left as they are. */
 static void hanging_abort_is_left(void **state) {
     (void)state;
-    hang_in_collective("stuck:1,abort:stuck");
+    hang_in_collective("stuck:1,abort:stuck", "the device");
 }
 
 /* Of two devices one hangs before its part of the second sum. It is named, though the first is waited for. */
@@ -195,6 +231,7 @@ int main(int count, char **arguments) {
         CMUnitTestFunction test;
     } tests[] = {{"hang", hanging_device_is_lost},
                  {"collective", hanging_collective_is_named},
+                 {"threads", hanging_collective_of_two_threads},
                  {"abort", hanging_abort_is_left},
                  {"other", hanging_device_is_named},
                  {"first", hanging_device_is_named_by_itself},

@@ -35,7 +35,7 @@ static void test_places(void **state) {
     amd[0] = 1; /* PCIe */
     amd[21] = 0xc3, amd[22] = 0x1f, amd[23] = 7;
     amd_size = sizeof amd;
-    expect("PCI address 0000:c3:1f.7");
+    expect("PCI address 0000:C3:1F.7");
     amd[0] = 2;
     expect("");
     khr[0] = 1, khr[4] = 0x81, khr[8] = 2, khr[12] = 3; /* little-endian */

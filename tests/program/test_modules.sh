@@ -133,7 +133,7 @@ for mode in 757 777; do
     refused 755 $mode "/p2p_test.so: other users can write to it"
 done
 listed "$PWD/open:$good" test "not loaded: $PWD/open/p2p_test.so: other users" # not replaced in silence
-# A group of which this user is the only member counts as this user; most systems give each user one, and a umask of 002.
+# The user's own primary group counts as this user; most systems give each user one, and a umask of 002.
 if getent passwd "$(id -u)" >/dev/null && [ "$(id -un)" = "$(id -gn)" ] &&
     [ -z "$(getent group "$(id -g)" | cut -d : -f 4)" ]; then
     put group test
@@ -179,6 +179,11 @@ expect 0 "* test:0" env P2P_MODULE_PATH="$PWD/beside" beside/p2p devices # the s
 if [ "$(id -u)" = 0 ]; then
     chown 65534 beside/p2p_test.so # a colleague's build
     beside "* test:0"
+    chgrp 2 beside/p2p_test.so # of a user who may not be of the group that can write to the folder
+    chmod 755 beside/p2p_test.so
+    beside "reference:0" "it belongs to another user"
+    chgrp 1 beside/p2p_test.so
+    chmod 775 beside/p2p_test.so
     chown -R 65534 beside
     beside "* test:0"
     chmod 1777 beside # where anyone can add a file

@@ -261,6 +261,11 @@ cp -r toys half && truncate -s 700 half/train/00002.jpg
 expect 3 "half/train/00002.jpg" "${test[@]}" --model $model --data half --out stopped --split train --force
 grep -q '"unfinished": true' stopped/metrics.json || fail "the numbers of an earlier test are left"
 [ -e stopped/index.html ] && fail "the page of an earlier test is left"
+# One that ends before its first picture leaves nothing that refuses the next.
+truncate -s 700 half/train/00001.jpg
+expect 3 "half/train/00001.jpg" "${test[@]}" --model $model --data half --out none --split train
+[ ! -e none/metrics.json ] || fail "numbers of no picture: $(cat none/metrics.json)"
+expect 0 "" "${test[@]}" --model $model --data toys --out none --split train --count 1
 cp third.png stopped/generated/00003.png
 expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out stopped --split train --count 1 --force
 pictures_of stopped 00001.png

@@ -62,11 +62,8 @@ static p2p_status check_memory(const bench *b) {
                               .devices = &b->devices,
                               .format = {{(int)config->input_channels, 8}, {(int)config->output_channels, 8}},
                               .training = b->training};
-    memory_sharing sharing;
-    P2P_TRY(setup_share_memory(b->ranks, &b->devices, &sharing));
     memory_question question = setup_memory_question(&subject);
-    question.sharing = &sharing;
-    return ranks_agree(b->ranks, setup_memory_check(&question));
+    return setup_memory_check_ranks(&question, b->ranks);
 }
 
 static p2p_status plan_step(bench *b) {

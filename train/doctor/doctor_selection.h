@@ -4,8 +4,8 @@
 
 #include "p2p.h"
 
-/* The entry before `index` that is the same card through another backend: both are usable GPUs of one name.
- * NULL: there is none. */
+/* The entry before `index` that is the same card through another backend: both are usable GPUs at one PCI
+ * address, or, if one of these is unknown, of one name. NULL: there is none. */
 const p2p_device_entry *doctor_same_card(const p2p_device_entry *entries, int index);
 
 /* Whether an address is of the backend; "auto" is any but the reference, which is for tests. */

@@ -271,11 +271,10 @@ p2p_status sys_program_run(const char *const *words, void (*print)(const char *l
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 
-/* Memory that the system would still give this process, and what limits it: a clause for a message. */
+/* Memory that the system would still give this process, and what limits it: a clause for a message. `scope`
+ * is equal in processes of this machine that share the memory; 0: it is this process's own. */
 typedef struct {
-    uint64_t bytes;
-    uint64_t
-        scope; /* equal in processes of this machine that share the memory; 0: it is this process's own */
+    uint64_t bytes, scope;
     char limit[96];
 } sys_memory;
 

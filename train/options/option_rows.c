@@ -180,8 +180,8 @@ const option_row option_rows[] = {
     {"tensorboard", 0, KIND_FLAG, AT(tensorboard), TRAIN, KEPT, 0, 0, NULL, NULL,
      "also write event files for TensorBoard into OUT/tensorboard: scalars, pictures and settings"},
     {"check-replicas", 0, KIND_COUNT, AT(check_replicas), TRAIN, KEPT, 0, MAX_COUNT, "1000", "N",
-     "every N steps, and before weights are saved, compare the checksums of those on all devices, and stop if one differs; "
-     "0: never"},
+     "every N steps, and before weights are saved, compare the checksums of those on all devices, before a checkpoint "
+     "of Adam's moments, too, and stop if one differs; 0: never"},
 
     HEADING("Device"),
     {"backend", 0, KIND_TEXT, AT(backend), RUN | DOCTOR, NOT_KEPT, 0, 0, "auto", "NAME",

@@ -18,7 +18,7 @@
 enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024 };
 /* The first exchanges are of these sizes in every version, so that builds whose others differ recognize each
  * other. PROTOCOL changes with any later exchange of ranks. */
-enum { TEXT_BYTES = 64, PROTOCOL = 3 };
+enum { TEXT_BYTES = 64, PROTOCOL = 4 };
 /* MPI's start is given up after so many times the limit for signs of life, and a rank that keeps the others
  * waiting is named: 300 s by default. */
 static const double STARTS = 15;
@@ -37,6 +37,7 @@ struct ranks {
     int size, rank, local;
     double limit; /* seconds without a sign of life */
     char (*hosts)[HEARTBEAT_HOST];
+    int *leaders; /* of each rank's machine (mpi_place) */
     lane lanes[LANES];
     ranks_adder *adder;
     bool agreed; /* on a failure */
@@ -235,12 +236,10 @@ static p2p_status compare_commands(const ranks *r, const ranks_work *work) {
 
 static p2p_status find_machines(ranks *r) {
     const mpi_place *place = ranks_mpi_place();
-    int *leaders = calloc((size_t)r->size, sizeof *leaders);
-    if (!leaders) return no_memory();
-    p2p_status status = ranks_gather(r, &place->leader, sizeof place->leader, leaders);
-    if (status == P2P_OK) status = ranks_adder_create(place, leaders, &r->adder);
-    free(leaders);
-    return status;
+    r->leaders = calloc((size_t)r->size, sizeof *r->leaders);
+    if (!r->leaders) return no_memory();
+    P2P_TRY(ranks_gather(r, &place->leader, sizeof place->leader, r->leaders));
+    return ranks_adder_create(place, r->leaders, &r->adder);
 }
 
 static p2p_status name_hosts(const ranks *r) {
@@ -332,6 +331,7 @@ static p2p_status join(ranks *r, const ranks_work *work) {
 static void free_ranks(ranks *r) {
     for (int i = 0; i < LANES; i++) free(r->lanes[i].memory);
     ranks_adder_destroy(r->adder);
+    free(r->leaders);
     free(r->hosts);
     free(r);
 }
@@ -461,7 +461,7 @@ const char *ranks_host(const ranks *r, int rank) {
 }
 
 bool ranks_is_here(const ranks *r, int rank) {
-    return strcmp(ranks_host(r, rank), ranks_host(r, ranks_number(r))) == 0;
+    return !r || r->leaders[rank] == r->leaders[r->rank];
 }
 
 int ranks_here(const ranks *r) {

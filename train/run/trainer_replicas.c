@@ -51,6 +51,7 @@ static p2p_status report_pair(const trainer *t, const char *what, const p2p_diff
 
 static p2p_status check(const trainer *t, bool moments, bool *equal) {
     p2p_difference found;
+    *equal = false;
     P2P_TRY(p2p_session_compare(t->session, moments, &found));
     *equal = found.replica < 0;
     if (*equal) return P2P_OK;
@@ -59,7 +60,6 @@ static p2p_status check(const trainer *t, bool moments, bool *equal) {
 }
 
 p2p_status trainer_check_replicas(const trainer *t, bool saves, bool *equal) {
-    *equal = false;
     P2P_TRY(check(t, false, equal));
     return saves ? check(t, true, equal) : P2P_OK;
 }

@@ -1,4 +1,4 @@
-/* The comparison of the weights on all devices. Private to trainer*.c. */
+/* The comparison of the weights and moments on all devices. Private to trainer*.c. */
 #ifndef P2P_TRAINER_REPLICAS_H
 #define P2P_TRAINER_REPLICAS_H
 

@@ -168,7 +168,7 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
-static p2p_status check_own_memory(const trainer *t, const memory_sharing *sharing) {
+static p2p_status check_memory(const trainer *t) {
     memory_subject subject = {.all = t->all,
                               .devices = &t->devices,
                               .format = t->format,
@@ -181,15 +181,7 @@ static p2p_status check_own_memory(const trainer *t, const memory_sharing *shari
         if (bytes > subject.pair_bytes) subject.pair_bytes = bytes;
     }
     memory_question question = setup_memory_question(&subject);
-    question.sharing = sharing;
-    return setup_memory_check(&question);
-}
-
-/* All ranks compare before one of them takes memory. */
-static p2p_status check_memory(const trainer *t) {
-    memory_sharing sharing;
-    P2P_TRY(setup_share_memory(t->ranks, &t->devices, &sharing));
-    return ranks_agree(t->ranks, check_own_memory(t, &sharing));
+    return setup_memory_check_ranks(&question, t->ranks);
 }
 
 static p2p_status plan_all(trainer *t) {

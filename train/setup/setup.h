@@ -27,7 +27,8 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
 /* Set --max-pixels and --memory for the whole process: by default half of the memory that is available now.
  */
 p2p_status setup_pictures(const settings *all);
-/* Again when the ranks of a training are known, which all call it: the ranks of a machine share that half. */
+/* Again when the ranks of a training are known, which all call it: the ranks of a machine share that half,
+ * and all take what those of the smallest one get. */
 p2p_status setup_pictures_of_ranks(const settings *all, const ranks *r);
 
 /* P2P_USAGE if --out lies where pairs of --data are looked for: in train, val, test, or --split. */

@@ -6,9 +6,10 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
-#include "setup_memory.h"
+#include "setup_sharing.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void report_skipped(const char *split, const dataset *data) {
@@ -116,12 +117,24 @@ p2p_status setup_pictures(const settings *all) {
     return limit_pictures(all, sys_memory_available(&available) ? available.bytes / 2 : UINT64_MAX);
 }
 
+/* The least of all ranks, so that none leaves out a picture that another one reads. */
+static p2p_status least_of(const ranks *r, uint64_t *bytes) {
+    uint64_t *all = calloc((size_t)ranks_size(r), sizeof *all);
+    if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d ranks", ranks_size(r));
+    const p2p_status status = ranks_gather(r, bytes, sizeof *bytes, all);
+    for (int rank = 0; rank < ranks_size(r) && status == P2P_OK; rank++)
+        if (all[rank] < *bytes) *bytes = all[rank];
+    free(all);
+    return status;
+}
+
 p2p_status setup_pictures_of_ranks(const settings *all, const ranks *r) {
     const setup_devices none = {.count = 0};
     memory_sharing sharing;
     if (ranks_size(r) == 1) return P2P_OK;
     P2P_TRY(setup_share_memory(r, &none, &sharing));
     const bool known = sharing.available.bytes != UINT64_MAX;
-    return limit_pictures(all,
-                          known ? sharing.available.bytes / 2 / (uint64_t)sharing.processes : UINT64_MAX);
+    uint64_t half = known ? sharing.available.bytes / 2 / (uint64_t)sharing.processes : UINT64_MAX;
+    P2P_TRY(least_of(r, &half));
+    return limit_pictures(all, half);
 }

@@ -54,6 +54,16 @@ static bool device_fits(const memory_search *search, const memory_need *need) {
     return search->device.bytes == 0 || device_total(search, need) <= room_of(search);
 }
 
+/* Libraries of collectives need a device for each replica; else sums pass through the host. */
+static bool takes_part(const memory_question *question) {
+    bool alone = true;
+    for (int i = 0; i < question->devices->count; i++) {
+        const bool shared = question->sharing && question->sharing->devices[i].others > 0;
+        alone = alone && !shared && setup_devices_times(question->devices, i) == 1;
+    }
+    return question->joined && alone;
+}
+
 /* With the device at a place of the list as the tightest one. */
 static memory_search with_device(const memory_search *search, int place) {
     const memory_question *question = search->question;
@@ -65,7 +75,7 @@ static memory_search with_device(const memory_search *search, int place) {
         at.times += question->sharing->devices[place].others;
         at.sharing = question->sharing->devices[place].processes;
     }
-    p2p_device_memory_of(question->devices->list[place], question->joined, &at.device);
+    p2p_device_memory_of(question->devices->list[place], takes_part(question), &at.device);
     return at;
 }
 
@@ -271,7 +281,7 @@ static void describe_host(const memory_search *search, const memory_need *need, 
     setup_devices_print(search->question->devices, addresses, sizeof addresses);
     if (need->pictures >= LEAST_SAID)
         snprintf(pictures, sizeof pictures, " and %.2f GB for reading pictures",
-                 1e-9 * (double)need->pictures);
+                 1e-9 * (double)need->pictures * search->processes);
     int used = begin_text(search, search->processes, text, size);
     used += snprintf(text + used, size - (size_t)used, " %.2f GB of memory%s%s%s",
                      1e-9 * (double)host_total(search, need),
@@ -336,4 +346,13 @@ p2p_status setup_memory_check(const memory_question *question) {
     memory_fit fit;
     P2P_TRY(setup_memory_fit(question, &fit));
     return setup_memory_refuse(&fit);
+}
+
+p2p_status setup_memory_check_ranks(memory_question *question, ranks *r) {
+    memory_sharing sharing;
+    P2P_TRY(setup_share_memory(r, question->devices, &sharing));
+    question->sharing = &sharing;
+    const p2p_status status = ranks_agree(r, setup_memory_check(question));
+    question->sharing = NULL;
+    return status;
 }

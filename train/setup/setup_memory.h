@@ -2,19 +2,17 @@
  * fit instead.
  *
  * Device memory is compared with what is free on the device, without what libraries will take of it; if it
- * does not report that, with all that it has. On devices whose buffers are host memory, buffers count
- * as host memory too. Host memory is compared with sys_memory_limits(). Processes that train together on one
- * machine need as much each (memory_sharing). The estimate covers buffers, the
- * host's part of runs, what the program itself holds (memory_need.host), the pictures that are read at once,
- * and the driver with its compiler.
+ * does not report that, with all that it has. On devices whose buffers are host memory, buffers count as host
+ * memory too. Host memory is compared with sys_memory_limits(). Processes that train together on one machine
+ * need as much each (setup_sharing.h). The estimate covers buffers, the host's part of runs, what the program
+ * itself holds (memory_need.host), the pictures that are read at once, and the driver with its compiler.
  */
 #ifndef P2P_SETUP_MEMORY_H
 #define P2P_SETUP_MEMORY_H
 
-#include "host/sys.h"
-#include "ranks/ranks.h"
 #include "setup.h"
 #include "setup_plans.h"
+#include "setup_sharing.h"
 
 typedef struct {
     int64_t batch;         /* of a replica */
@@ -36,15 +34,6 @@ typedef enum {
     MEMORY_OPTIONS,  /* --batch and --size; pictures are square */
     MEMORY_FIXED,    /* nothing: a resumed training */
 } memory_change;
-
-/* How many processes take part of the same memory, this one included, when each needs the same. */
-typedef struct {
-    sys_memory available; /* of the host: the limit that leaves each the least */
-    int processes;        /* that share it */
-    struct {
-        int processes, others;     /* of the device, and how many replicas the other ones have there */
-    } devices[SETUP_MOST_DEVICES]; /* in the order of the list */
-} memory_sharing;
 
 typedef struct {
     const char *what; /* "this training": the subject of the message */
@@ -79,11 +68,9 @@ p2p_status setup_memory_refuse(const memory_fit *fit);
 /* Both. */
 p2p_status setup_memory_check(const memory_question *question);
 
-/* Find, with all ranks that call it, what those of a machine share: limits of memory whose scope is the same,
- * and devices of the same name, address and details. The details of some drivers' devices are empty: then
- * each rank's are counted as its own. The caller compares before any rank takes memory: ranks_agree after
- * that. setup_sharing.c */
-p2p_status setup_share_memory(const ranks *r, const setup_devices *devices, memory_sharing *sharing);
+/* The same of all ranks, which call it together: P2P_OUT_OF_MEMORY in one, P2P_FAILED in the others. Sets
+ * question->sharing for its time. */
+p2p_status setup_memory_check_ranks(memory_question *question, ranks *r);
 
 /* ---- Needs -------------------------------------------------------------------------------------------- */
 

@@ -247,7 +247,8 @@ static void expect_group(p2p_status status) {
     if (opened == P2P_OK) fclose(stream);
 }
 
-/* A group of which this user is the only member counts as this user; any other group is not. */
+/* The user's own primary group, of the same name and without other members, counts as this user; no other
+ * group does. */
 static void test_private_of_a_group(void **state) {
     (void)state;
     const char *file = test_own_path("file"), *folder = test_own_path("folder");

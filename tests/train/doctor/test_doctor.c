@@ -160,6 +160,13 @@ static void test_a_card_counts_once(void **state) {
     const bool left_out[] = {false, false, false, true, false, false, false};
     for (int i = 0; i < 7; i++) assert_int_equal(doctor_same_card(entries, i) != NULL, left_out[i]);
     assert_string_equal(doctor_same_card(entries, 3)->address, "cuda:0");
+    /* By their places, if both are known. */
+    snprintf(entries[0].details, sizeof entries[0].details, "PCI address 0000:3B:00.0, GPU-1, compute 9.0");
+    snprintf(entries[1].details, sizeof entries[1].details, "PCI address 0000:5E:00.0, GPU-2, compute 9.0");
+    snprintf(entries[3].details, sizeof entries[3].details, "PCI address 0000:5E:00.0");
+    assert_string_equal(doctor_same_card(entries, 3)->address, "cuda:1");
+    snprintf(entries[3].details, sizeof entries[3].details, "PCI address 0000:5E:00.1");
+    assert_null(doctor_same_card(entries, 3));
     assert_true(doctor_is_of("cuda:1", "cuda") && doctor_is_of("cuda", "cuda") &&
                 doctor_is_of("cuda:1", "auto"));
     assert_false(doctor_is_of("cuda:1", "cu") || doctor_is_of("cu:1", "cuda") ||

@@ -17,7 +17,7 @@
 #include "support/test_expect.h"
 
 /* An epoch has three steps on three devices, and four on two. */
-enum { PAIRS = 9 };
+enum { PAIRS = 8 };
 
 /* ---- Trainings ---------------------------------------------------------------------------------------- */
 

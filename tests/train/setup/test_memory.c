@@ -128,6 +128,9 @@ static void test_several_processes(void **state) {
     assert_false(fit.fits);
     assert_non_null(strstr(fit.text, "0.90 GB are free, and libraries need 0.15 GB"));
     assert_string_equal(fit.proposal, "--batch 4 needs 0.71 GB; or --size 128 needs 0.62 GB");
+    question.joined = true; /* sums pass through the host: two processes use one device */
+    OK(setup_memory_fit(&question, &fit));
+    assert_non_null(strstr(fit.text, "0.90 GB are free, and libraries need 0.15 GB"));
     free_now = reserve_now = 0;
     sharing.available.bytes = 30 * MB; /* 9.4 MB of the host in each process */
     OK(setup_memory_fit(&question, &fit));
@@ -139,6 +142,39 @@ static void test_several_processes(void **state) {
     OK(setup_memory_fit(&question, &fit));
     assert_true(fit.fits);
     p2p_device_close(device);
+}
+
+/* Which limit leaves each process the least, and how many share it. */
+static void test_sharing(void **state) {
+    (void)state;
+    enum { MACHINE = 7, GROUP = 8, OTHER = 9, CARD = 5 };
+    const memory_scopes processes[3] = {{.limits = {MACHINE, 0, GROUP}, .devices = {CARD, 6}},
+                                        {.limits = {MACHINE, OTHER}, .devices = {CARD, CARD}},
+                                        {.limits = {MACHINE}}};
+    sys_memory limits[] = {{.bytes = 12, .scope = MACHINE, .limit = "machine"},
+                           {.bytes = 5, .scope = 0, .limit = "own"},
+                           {.bytes = 7, .scope = GROUP, .limit = "group"}};
+    memory_sharing sharing;
+    setup_sharing_count(processes, 3, 0, limits, 3, &sharing);
+    assert_string_equal(sharing.available.limit, "machine"); /* 4 for each of three */
+    assert_int_equal(sharing.processes, 3);
+    assert_int_equal(sharing.devices[0].others, 2);
+    assert_int_equal(sharing.devices[0].processes, 2);
+    assert_int_equal(sharing.devices[1].others, 0);
+    assert_int_equal(sharing.devices[1].processes, 1);
+    limits[1].bytes = 3;
+    setup_sharing_count(processes, 3, 0, limits, 3, &sharing);
+    assert_string_equal(sharing.available.limit, "own");
+    assert_int_equal(sharing.processes, 1);
+    limits[2].bytes = 2;
+    setup_sharing_count(processes, 3, 0, limits, 3, &sharing);
+    assert_string_equal(sharing.available.limit, "group");
+    assert_int_equal(sharing.processes, 1); /* the others are not in it */
+    setup_sharing_count(processes, 3, 2, limits, 1, &sharing);
+    assert_int_equal(sharing.devices[0].others, 0); /* it has no device */
+    setup_sharing_count(processes, 1, 0, limits, 0, &sharing);
+    assert_true(sharing.available.bytes == UINT64_MAX);
+    assert_int_equal(sharing.processes, 1);
 }
 
 /* What buffers can take is what is free, without what libraries will take of it. */
@@ -389,11 +425,15 @@ static void test_available(void **state) {
 
 int main(void) {
     OK(p2p_module_register(pretend));
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fits),          cmocka_unit_test(test_several_processes),
-        cmocka_unit_test(test_a_busy_device), cmocka_unit_test(test_the_largest_batch),
-        cmocka_unit_test(test_pieces),        cmocka_unit_test(test_host_memory),
-        cmocka_unit_test(test_pictures),      cmocka_unit_test(test_fewer_pictures_at_once),
-        cmocka_unit_test(test_available)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits),
+                                       cmocka_unit_test(test_several_processes),
+                                       cmocka_unit_test(test_sharing),
+                                       cmocka_unit_test(test_a_busy_device),
+                                       cmocka_unit_test(test_the_largest_batch),
+                                       cmocka_unit_test(test_pieces),
+                                       cmocka_unit_test(test_host_memory),
+                                       cmocka_unit_test(test_pictures),
+                                       cmocka_unit_test(test_fewer_pictures_at_once),
+                                       cmocka_unit_test(test_available)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
