@@ -81,11 +81,11 @@ static void mark_broken(p2p_be_comm *comm) {
 /* Any call for the member's device may hang as the abort does. */
 static void mark_stuck(member *one) {
     cuda_queue *queue = &one->device->queue;
+    if (!queue->loss[0])
+        snprintf(queue->loss, sizeof queue->loss,
+                 "%s: the device was lost: NCCL's collectives on it could not be ended within %d s",
+                 queue->name, CUDA_ABORT_SECONDS);
     one->comm->stuck = queue->lost = true;
-    if (queue->loss[0]) return; /* it has a message */
-    snprintf(queue->loss, sizeof queue->loss,
-             "%s: the device was lost: NCCL's collectives on it could not be ended within %d s", queue->name,
-             CUDA_ABORT_SECONDS);
 }
 
 /* Lost devices are left alone. */

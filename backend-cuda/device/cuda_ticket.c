@@ -183,7 +183,9 @@ p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket) {
     P2P_TRY(cuda_enter(&device->queue));
     P2P_TRY(check_issued(device, ticket));
     cuda_slot *slot = slot_of(device, ticket);
-    return slot ? settle(device, slot) : P2P_OK;
+    if (slot) P2P_TRY(settle(device, slot));
+    /* Another thread may have ended a collective whose results this one has waited for. */
+    return cuda_check_alive(&device->queue);
 }
 
 p2p_status cuda_order(p2p_be_device *device, p2p_ticket after) {

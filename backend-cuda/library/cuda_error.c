@@ -160,9 +160,9 @@ p2p_status cuda_enter(cuda_queue *queue) {
 
 void cuda_note(cuda_queue *queue, CUresult code) {
     if (queue->lost || !means_lost(code)) return;
-    queue->lost = true;
     snprintf(queue->loss, sizeof queue->loss, "%s: the device was lost by an earlier command: %s (%d): %s",
              queue->name, cuda_error_name(code), (int)code, cuda_error_text(code));
+    queue->lost = true;
 }
 
 bool cuda_enter_release(cuda_queue *queue) {

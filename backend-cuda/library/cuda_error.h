@@ -12,18 +12,20 @@
 
 #include "p2p_backend.h"
 
+#include <stdatomic.h>
+
 /* Host services, set at the module's entry. */
 extern const p2p_host *cuda_host;
 
 /* What the objects of a device share: its name, its context, the stream of its commands. Owned by the device.
- */
+ * A thread that waits for another device may mark it, after it has set the message. */
 typedef struct {
-    char name[256];    /* for messages */
-    CUcontext context; /* the device's primary context */
-    CUstream stream;   /* of operations and transfers, in order */
-    bool lost;         /* no function of a library is called for it any more */
-    bool broken;       /* its results are not to be trusted; it can be released */
-    char loss[512];    /* the message of later calls for a lost or broken device; "": the usual one */
+    char name[256];     /* for messages */
+    CUcontext context;  /* the device's primary context */
+    CUstream stream;    /* of operations and transfers, in order */
+    atomic_bool lost;   /* no function of a library is called for it any more */
+    atomic_bool broken; /* its results are not to be trusted; it can be released */
+    char loss[512];     /* the message of later calls for a lost or broken device; "": the usual one */
 } cuda_queue;
 
 /* Each returns P2P_OK for success. Otherwise the message names the device, `what`, the code with its number
