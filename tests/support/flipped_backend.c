@@ -72,13 +72,14 @@ static p2p_status finish(p2p_be_device *device) {
     return reference->device.wait(device, ticket);
 }
 
-/* Changes the lowest bit of the first number there after the update. */
+/* Changes the highest bit of the fraction of the first number there, a float64, after the update. The lowest
+ * one could be lost again when later updates are rounded. */
 static p2p_status flip(p2p_be_device *device, p2p_binding binding) {
-    uint8_t byte = 0;
-    P2P_TRY(reference->device.buffer_read(device, binding, &byte, 1));
+    uint64_t bits = 0;
+    P2P_TRY(reference->device.buffer_read(device, binding, &bits, sizeof bits));
     P2P_TRY(finish(device));
-    byte ^= 1;
-    P2P_TRY(reference->device.buffer_write(device, binding, &byte, 1));
+    bits ^= (uint64_t)1 << 51;
+    P2P_TRY(reference->device.buffer_write(device, binding, &bits, sizeof bits));
     return finish(device);
 }
 

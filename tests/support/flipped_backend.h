@@ -8,7 +8,7 @@
 #include "p2p_backend.h"
 
 const p2p_module *flipped_module(uint32_t abi, const p2p_host *host);
-/* From now on the lowest bit of a parameter of the device is flipped once, after so many updates by Adam that
+/* From now on a bit of a parameter of the device is flipped once, after so many updates by Adam that
  * are right. -1: of none. */
 void flipped_bit(int device, int updates);
 /* The same with a moment. */
