@@ -14,7 +14,7 @@ base=(--data "$work/toys" "${tiny[@]}" --checkpoint-every 3)
 train=("$p2p" train "${base[@]}")
 # Longer than any rank of a slow machine is silent, with a dozen at once. Where a rank is stopped the others wait so long.
 export P2P_RANK_TIMEOUT=100
-silence=25
+silence=15
 
 # once WORDS: checks that the last command has printed the words, in its only message.
 once() {
@@ -74,7 +74,7 @@ beside differ_in 3 "more has other pairs than in rank 0" \
 # lose_device NUMBER: the device of a rank is lost in the middle of a training.
 lose_device() {
     local out=device$1 ranks good lost
-    lost=(env P2P_LOSE_DEVICE_AT=20000 "${train[@]}" --backend "$backend" --out "$out" --epochs 100)
+    lost=(env P2P_LOSE_DEVICE_AT=8000 "${train[@]}" --backend "$backend" --out "$out" --epochs 100)
     good=("${lost[@]:2}")
     [ "$1" -eq 0 ] && ranks=("${lost[@]}" : -np 1 "${good[@]}") || ranks=("${good[@]}" : -np 1 "${lost[@]}")
     expect 5 "" run 1 "${ranks[@]}"
@@ -277,7 +277,7 @@ disagree() {
 }
 # A signal comes when the devices already disagree.
 disagree_at_a_signal() {
-    "$p2p" sample-data many --count 3000 --size 32 >/dev/null 2>&1 || fail "no data"
+    "$p2p" sample-data many --count 1500 --size 32 >/dev/null 2>&1 || fail "no data"
     export P2P_MODULE_PATH=$modules
     backend=flipped begin_ranks 1 early 4 --data many "${long[@]}" : \
         -np 1 env P2P_FLIPPED=bit:1:4 "$p2p" train --backend flipped --out early --data many "${long[@]}"
