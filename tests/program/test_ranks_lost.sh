@@ -277,7 +277,7 @@ disagree() {
 }
 # A signal comes when the devices already disagree.
 disagree_at_a_signal() {
-    "$p2p" sample-data many --count 1500 --size 32 >/dev/null 2>&1 || fail "no data"
+    "$p2p" sample-data many --count 3000 --size 32 >/dev/null 2>&1 || fail "no data"
     export P2P_MODULE_PATH=$modules
     backend=flipped begin_ranks 1 early 4 --data many "${long[@]}" : \
         -np 1 env P2P_FLIPPED=bit:1:4 "$p2p" train --backend flipped --out early --data many "${long[@]}"
