@@ -198,6 +198,29 @@ static p2p_status bind_operands(p2p_be_op *created, const p2p_binding *bindings,
     return P2P_OK;
 }
 
+static void op_destroy(p2p_be_device *device, p2p_be_op *made) {
+    (void)device;
+    if (made != NULL) free(made->run.rows);
+    free(made);
+}
+
+/* An operation without operands; NULL if there is no memory. */
+static p2p_be_op *op_made(const p2p_op *op) {
+    p2p_be_op *made = calloc(1, sizeof *made);
+    int64_t rows = p2p_ref_rows(op, NULL);
+    if (made == NULL) return NULL;
+    made->op = *op;
+    made->run.op = &made->op;
+    if (rows == 0) return made;
+    made->run.rows = calloc((size_t)rows, sizeof *made->run.rows);
+    if (made->run.rows == NULL) {
+        free(made);
+        return NULL;
+    }
+    made->run.row_count = p2p_ref_rows(op, made->run.rows);
+    return made;
+}
+
 static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                             p2p_binding scratch, p2p_be_op **created) {
     p2p_query answer;
@@ -208,15 +231,13 @@ static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_b
             p2p_tensor_flat(P2P_TYPE_f64, (int64_t)(answer.scratch_bytes / sizeof(double)));
         P2P_TRY(p2p_ref_locate(&doubles, "scratch memory", scratch, &memory));
     }
-    p2p_be_op *made = calloc(1, sizeof *made);
+    p2p_be_op *made = op_made(op);
     if (made == NULL)
         return p2p_ref_host->fail(P2P_OUT_OF_MEMORY, "reference:%d: no memory for an operation",
                                   device->index);
-    made->op = *op;
-    made->run.op = &made->op;
     p2p_status status = bind_operands(made, bindings, memory);
     if (status != P2P_OK) {
-        free(made);
+        op_destroy(device, made);
         return status;
     }
     *created = made;
@@ -246,11 +267,6 @@ static p2p_status op_run(p2p_be_device *device, p2p_be_op *made) {
     for (int i = 0; i < count; i++)
         if (p2p_op_operand_use(op, i) & P2P_OUT) p2p_ref_store(&op->t[i], made->run.values[i], made->raw[i]);
     return P2P_OK;
-}
-
-static void op_destroy(p2p_be_device *device, p2p_be_op *made) {
-    (void)device;
-    free(made);
 }
 
 /* ---- Tickets ------------------------------------------------------------------------------------------ */

@@ -18,6 +18,13 @@ struct p2p_be_buffer {
     unsigned char *bytes;
 };
 
+/* A row of a pair of planes under one element of a filter, in the roles of the forward convolution: offsets
+ * of its first elements in their planes, and its length. Elements of y follow each other, those of x at
+ * distances of the stride. */
+typedef struct {
+    int64_t x, w, y, count;
+} p2p_ref_row;
+
 /* An operation on logical elements. values[i] has operand i's elements in (n, c, h, w) order; NULL if it is
  * absent. On entry an output that accumulates has its old values, and any other output -0.0, the neutral
  * element of addition. Kernels therefore add to outputs. They assign only outputs that cannot accumulate
@@ -25,7 +32,9 @@ struct p2p_be_buffer {
 typedef struct {
     const p2p_op *op;
     double *values[P2P_MAX_OPERANDS];
-    double *work; /* convolutions: as many elements as the output, undefined on entry */
+    double *work;      /* convolutions: as many elements as the output, undefined on entry */
+    p2p_ref_row *rows; /* convolutions: those of p2p_ref_rows */
+    int64_t row_count;
     const p2p_step_block *step;
 } p2p_ref_run;
 
@@ -37,6 +46,10 @@ void p2p_ref_norm_stats(const p2p_ref_run *run);
 void p2p_ref_norm_apply(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_stats(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_apply(const p2p_ref_run *run);
+
+/* The number of rows of a convolution, which are written to rows, unless it is NULL; 0 for other kinds. Their
+ * order is that of all sums. */
+int64_t p2p_ref_rows(const p2p_op *op, p2p_ref_row *rows);
 
 /* ---- ref_operand.c ---- */
 

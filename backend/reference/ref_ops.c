@@ -1,8 +1,8 @@
 /* Kernels of the reference backend except normalisation: naive loops in double precision over logical
  * indices.
  *
- * Clarity precedes speed, with one exception: convolutions compute the range of positions inside the image
- * before the innermost loop instead of testing each position.
+ * Clarity precedes speed, with one exception: the rows of convolutions, without the positions outside the
+ * image, are computed once, before the first run, instead of for each pair of planes.
  */
 #include "ref.h"
 
@@ -29,28 +29,6 @@ static void prepare(const p2p_ref_run *run) {
 
 /* ---- Convolutions ------------------------------------------------------------------------------------- */
 
-/* Combines a row of a plane with one filter element: y[j] and x[j*stride] for j in [0, count). */
-typedef void (*row_kernel)(double *x, double *w, double *y, int64_t stride, int64_t count);
-
-static void row_forward(double *x, double *w, double *y, int64_t stride, int64_t count) {
-    for (int64_t j = 0; j < count; j++) y[j] += *w * x[j * stride];
-}
-
-static void row_data(double *x, double *w, double *y, int64_t stride, int64_t count) {
-    for (int64_t j = 0; j < count; j++) x[j * stride] += *w * y[j];
-}
-
-static void row_filter(double *x, double *w, double *y, int64_t stride, int64_t count) {
-    for (int64_t j = 0; j < count; j++) *w += x[j * stride] * y[j];
-}
-
-/* Tensors and elements in their roles of the forward convolution. */
-typedef struct {
-    const p2p_tensor *tx, *tw, *ty;
-    double *x, *w, *y;
-    int64_t stride, pad_top, pad_left;
-} conv;
-
 /* Output positions i in [first, end) along an axis, for which i*stride - pad + tap is in [0, in). */
 typedef struct {
     int64_t first, end;
@@ -63,43 +41,111 @@ static span inside(int64_t tap, int64_t pad, int64_t stride, int64_t in, int64_t
     return found;
 }
 
-/* All rows of a pair of planes (n, c), (n, k) and one filter element (r, s). */
-static void walk_rows(const conv *v, row_kernel kernel, double *x, double *w, double *y, int64_t r,
-                      int64_t s) {
-    span rows = inside(r, v->pad_top, v->stride, v->tx->h, v->ty->h);
+/* Tensors and elements in their roles of the forward convolution. */
+typedef struct {
+    const p2p_tensor *tx, *tw, *ty;
+    double *x, *w, *y;
+    int64_t stride, pad_top, pad_left;
+    const p2p_ref_row *rows;
+    int64_t row_count;
+} conv;
+
+static conv conv_of(const p2p_op *op, int x, int w, int y) {
+    return (conv){.tx = &op->t[x],
+                  .tw = &op->t[w],
+                  .ty = &op->t[y],
+                  .stride = op->stride != 0 ? op->stride : 1,
+                  .pad_top = op->pad_top,
+                  .pad_left = op->pad_left};
+}
+
+/* Appends the rows of the filter element (r, s) to rows, unless that is NULL, and returns how many there are
+ * then. */
+static int64_t add_rows(const conv *v, int64_t r, int64_t s, p2p_ref_row *rows, int64_t count) {
+    span lines = inside(r, v->pad_top, v->stride, v->tx->h, v->ty->h);
     span columns = inside(s, v->pad_left, v->stride, v->tx->w, v->ty->w);
-    for (int64_t i = rows.first; i < rows.end; i++) {
-        int64_t h = i * v->stride - v->pad_top + r, column = columns.first * v->stride - v->pad_left + s;
-        if (columns.end > columns.first)
-            kernel(x + h * v->tx->w + column, w, y + i * v->ty->w + columns.first, v->stride,
-                   columns.end - columns.first);
+    int64_t column = columns.first * v->stride - v->pad_left + s;
+    if (columns.end <= columns.first) return count;
+    for (int64_t i = lines.first; i < lines.end; i++, count++) {
+        int64_t h = i * v->stride - v->pad_top + r;
+        if (rows != NULL)
+            rows[count] = (p2p_ref_row){.x = h * v->tx->w + column,
+                                        .w = r * v->tw->w + s,
+                                        .y = i * v->ty->w + columns.first,
+                                        .count = columns.end - columns.first};
+    }
+    return count;
+}
+
+int64_t p2p_ref_rows(const p2p_op *op, p2p_ref_row *rows) {
+    conv v;
+    int64_t count = 0;
+    if (op->kind == P2P_KIND_conv_fwd)
+        v = conv_of(op, P2P_AT_conv_fwd_x, P2P_AT_conv_fwd_w, P2P_AT_conv_fwd_y);
+    else if (op->kind == P2P_KIND_conv_bwd_data)
+        v = conv_of(op, P2P_AT_conv_bwd_data_dx, P2P_AT_conv_bwd_data_w, P2P_AT_conv_bwd_data_dy);
+    else if (op->kind == P2P_KIND_conv_bwd_filter)
+        v = conv_of(op, P2P_AT_conv_bwd_filter_x, P2P_AT_conv_bwd_filter_dw, P2P_AT_conv_bwd_filter_dy);
+    else
+        return 0;
+    for (int64_t r = 0; r < v.tw->h; r++)
+        for (int64_t s = 0; s < v.tw->w; s++) count = add_rows(&v, r, s, rows, count);
+    return count;
+}
+
+/* Combines the rows of a pair of planes, one after the other. */
+typedef void (*plane_kernel)(const conv *v, double *x, double *w, double *y);
+
+static void plane_forward(const conv *v, double *x, double *w, double *y) {
+    const int64_t stride = v->stride;
+    for (int64_t r = 0; r < v->row_count; r++) {
+        const p2p_ref_row *row = &v->rows[r];
+        const double *from = x + row->x, factor = w[row->w];
+        double *to = y + row->y;
+        for (int64_t j = 0, at = 0; j < row->count; j++, at += stride) to[j] += factor * from[at];
+    }
+}
+
+static void plane_data(const conv *v, double *x, double *w, double *y) {
+    const int64_t stride = v->stride;
+    for (int64_t r = 0; r < v->row_count; r++) {
+        const p2p_ref_row *row = &v->rows[r];
+        const double *from = y + row->y, factor = w[row->w];
+        double *to = x + row->x;
+        for (int64_t j = 0, at = 0; j < row->count; j++, at += stride) to[at] += factor * from[j];
+    }
+}
+
+static void plane_filter(const conv *v, double *x, double *w, double *y) {
+    const int64_t stride = v->stride;
+    for (int64_t r = 0; r < v->row_count; r++) {
+        const p2p_ref_row *row = &v->rows[r];
+        const double *from = x + row->x, *factors = y + row->y;
+        double sum = w[row->w];
+        for (int64_t j = 0, at = 0; j < row->count; j++, at += stride) sum += from[at] * factors[j];
+        w[row->w] = sum;
     }
 }
 
 /* Visits every combination of x, w and y of the convolution exactly once. */
-static void walk_conv(const conv *v, row_kernel kernel) {
+static void walk_conv(const conv *v, plane_kernel kernel) {
     int64_t channels = v->tx->c, filters = v->ty->c;
     int64_t x_plane = v->tx->h * v->tx->w, y_plane = v->ty->h * v->ty->w, taps = v->tw->h * v->tw->w;
     for (int64_t n = 0; n < v->tx->n; n++)
         for (int64_t k = 0; k < filters; k++)
             for (int64_t c = 0; c < channels; c++)
-                for (int64_t tap = 0; tap < taps; tap++)
-                    walk_rows(v, kernel, v->x + (n * channels + c) * x_plane,
-                              v->w + (k * channels + c) * taps + tap, v->y + (n * filters + k) * y_plane,
-                              tap / v->tw->w, tap % v->tw->w);
+                kernel(v, v->x + (n * channels + c) * x_plane, v->w + (k * channels + c) * taps,
+                       v->y + (n * filters + k) * y_plane);
 }
 
-static conv conv_of(const p2p_ref_run *run, int x, int w, int y) {
-    const p2p_op *op = run->op;
-    return (conv){.tx = &op->t[x],
-                  .tw = &op->t[w],
-                  .ty = &op->t[y],
-                  .x = run->values[x],
-                  .w = run->values[w],
-                  .y = run->values[y],
-                  .stride = op->stride != 0 ? op->stride : 1,
-                  .pad_top = op->pad_top,
-                  .pad_left = op->pad_left};
+static conv conv_in(const p2p_ref_run *run, int x, int w, int y) {
+    conv v = conv_of(run->op, x, w, y);
+    v.x = run->values[x];
+    v.w = run->values[w];
+    v.y = run->values[y];
+    v.rows = run->rows;
+    v.row_count = run->row_count;
+    return v;
 }
 
 static void clear_work(const p2p_ref_run *run, int operand) {
@@ -117,24 +163,24 @@ static void finish_conv(const p2p_ref_run *run, int output, const double *bias) 
 }
 
 static void conv_fwd(const p2p_ref_run *run) {
-    conv v = conv_of(run, P2P_AT_conv_fwd_x, P2P_AT_conv_fwd_w, P2P_AT_conv_fwd_y);
+    conv v = conv_in(run, P2P_AT_conv_fwd_x, P2P_AT_conv_fwd_w, P2P_AT_conv_fwd_y);
     v.y = run->work;
     clear_work(run, P2P_AT_conv_fwd_y);
-    walk_conv(&v, row_forward);
+    walk_conv(&v, plane_forward);
     finish_conv(run, P2P_AT_conv_fwd_y, run->values[P2P_AT_conv_fwd_bias]);
 }
 
 static void conv_bwd_data(const p2p_ref_run *run) {
-    conv v = conv_of(run, P2P_AT_conv_bwd_data_dx, P2P_AT_conv_bwd_data_w, P2P_AT_conv_bwd_data_dy);
+    conv v = conv_in(run, P2P_AT_conv_bwd_data_dx, P2P_AT_conv_bwd_data_w, P2P_AT_conv_bwd_data_dy);
     v.x = run->work;
     clear_work(run, P2P_AT_conv_bwd_data_dx);
-    walk_conv(&v, row_data);
+    walk_conv(&v, plane_data);
     finish_conv(run, P2P_AT_conv_bwd_data_dx, run->values[P2P_AT_conv_bwd_data_bias]);
 }
 
 static void conv_bwd_filter(const p2p_ref_run *run) {
-    conv v = conv_of(run, P2P_AT_conv_bwd_filter_x, P2P_AT_conv_bwd_filter_dw, P2P_AT_conv_bwd_filter_dy);
-    walk_conv(&v, row_filter);
+    conv v = conv_in(run, P2P_AT_conv_bwd_filter_x, P2P_AT_conv_bwd_filter_dw, P2P_AT_conv_bwd_filter_dy);
+    walk_conv(&v, plane_filter);
 }
 
 static void gemm(const p2p_ref_run *run) {

@@ -33,7 +33,7 @@ sweep() {
     for call in "${@:2}"; do
         local silent=0
         for n in $(seq 1 400); do
-            if [ -z "$all" ] && [ "$n" -gt 3 ] && [ $((n % 61)) -ne 0 ]; then continue; fi
+            if [ -z "$all" ] && [ "$n" -gt 2 ] && [ $((n % 97)) -ne 0 ]; then continue; fi
             attempt "$call" "$n" "$error"
             # A fault that is not noticed is one that was not reached, or of a call that may fail.
             if [ "$status" -eq 0 ]; then silent=$((silent + 1)); else silent=0; fi

@@ -15,6 +15,7 @@ typedef struct {
     bool full_size; /* layers of the full networks keep their size */
     bool sparse;    /* every third shape of convolutions */
     bool fewer;     /* fewer shapes of convolutions, for families that compile a kernel for each */
+    bool one_pass;  /* no convolutions with more positions than a pass of a backend has */
     double macs;    /* limit of multiply-adds to which layers shrink; 0: the default */
     int64_t channel_alignment;
 } op_tier;

@@ -3,7 +3,7 @@
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|refusals|support|perf]
  *            [--filter KIND] [--precision fp32|tf32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N]
  * [--long]
- *            [--sparse] [--fewer] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
+ *            [--sparse] [--fewer] [--one-pass] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
  * Before anything runs, the device is queried for the whole fixed table, and its refusals are compared with
  * golden/refusals.txt (op_refusal.h).
@@ -18,6 +18,7 @@
  *   --long            runs the networks' layers at full size
  *   --sparse          runs every third shape of convolutions, for families that compile a kernel for each
  *   --fewer           runs fewer convolutions
+ *   --one-pass        leaves out convolutions of so many positions that backends divide them into passes
  *   --tiny            is --fewer without the cases above 300,000 multiply-adds, or --macs N, for simulators
  *   --apart           gives each operand a buffer that ends with it, for simulators that report reads outside
  *                     of buffers
@@ -41,7 +42,7 @@ typedef struct {
     uint64_t seed;
     int random;
     uint64_t macs; /* limit of a case with --tiny */
-    bool full_size, sparse, fewer, tiny, apart, verbose;
+    bool full_size, sparse, fewer, one_pass, tiny, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
@@ -53,8 +54,8 @@ static int usage(const char *problem, const char *what) {
             "[--mode test|refusals|support|perf]\n"
             "                [--precision fp32|tf32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--sparse] [--fewer] [--tiny] [--macs N] [--apart] [--family NAME] "
-            "[--verbose]\n",
+            "                [--long] [--sparse] [--fewer] [--one-pass] [--tiny] [--macs N] [--apart] "
+            "[--family NAME] [--verbose]\n",
             problem, what);
     return 2;
 }
@@ -71,13 +72,14 @@ static int parse(int argc, char **argv, options *chosen) {
         (options){.backend = "reference", .mode = "test", .seed = 1, .random = 20, .macs = OP_TINY_MACS};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
-        bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
-                     : strcmp(name, "--sparse") == 0  ? &chosen->sparse
-                     : strcmp(name, "--fewer") == 0   ? &chosen->fewer
-                     : strcmp(name, "--tiny") == 0    ? &chosen->tiny
-                     : strcmp(name, "--apart") == 0   ? &chosen->apart
-                     : strcmp(name, "--verbose") == 0 ? &chosen->verbose
-                                                      : NULL;
+        bool *flag = strcmp(name, "--long") == 0       ? &chosen->full_size
+                     : strcmp(name, "--sparse") == 0   ? &chosen->sparse
+                     : strcmp(name, "--fewer") == 0    ? &chosen->fewer
+                     : strcmp(name, "--one-pass") == 0 ? &chosen->one_pass
+                     : strcmp(name, "--tiny") == 0     ? &chosen->tiny
+                     : strcmp(name, "--apart") == 0    ? &chosen->apart
+                     : strcmp(name, "--verbose") == 0  ? &chosen->verbose
+                                                       : NULL;
         if (flag) {
             *flag = true;
             continue;
@@ -188,6 +190,7 @@ static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
                           .sparse = chosen->sparse,
                           .fewer = chosen->fewer || chosen->tiny,
+                          .one_pass = chosen->one_pass,
                           .macs = chosen->tiny ? (double)chosen->macs : 0,
                           .channel_alignment = suite->storages.channel_alignment};
     suite->most_flops = 2 * tier.macs;

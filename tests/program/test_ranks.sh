@@ -98,8 +98,10 @@ if [ "$backend" != reference ]; then
     printed "rank 3 on $machine: $backend:3," "the last of four ranks"
     grep -q "gradients are reduced through host memory" err.txt && fail "the backend's communicator is not used"
     grep -qE '"reduction_wait":(0|1|0[.][0-9]+|[0-9.]+e-[0-9]+)[,}]' four/metrics.jsonl || fail "no share of time in reductions: $(tail -n 2 four/metrics.jsonl)"
-    expect 0 "" "${train[@]}" --device "$(devices 4)" --epochs 1 --out four1
-    [ "$backend" = cuda ] && equal_runs four1 four
+    if [ "$backend" = cuda ]; then # elsewhere the order of sums differs
+        expect 0 "" "${train[@]}" --device "$(devices 4)" --epochs 1 --out four1
+        equal_runs four1 four
+    fi
     echo "-- ranks of which each is shown one device, as Slurm may do it, take that"
     shown=(env P2P_MACHINE_DEVICES=1 "POCL_DEVICES=$(echo "${POCL_DEVICES:-none}" | cut -d " " -f 1)")
     expect 0 "rank 1 on $machine: $backend:0," run 2 "${shown[@]}" "${train[@]}" --backend "$backend" --steps 1 --out shown

@@ -14,7 +14,7 @@ base=(--data "$work/toys" "${tiny[@]}" --checkpoint-every 3)
 train=("$p2p" train "${base[@]}")
 # Longer than any rank of a slow machine is silent, with a dozen at once. Where a rank is stopped the others wait so long.
 export P2P_RANK_TIMEOUT=100
-silence=25
+silence=15
 
 # once WORDS: checks that the last command has printed the words, in its only message.
 once() {
@@ -74,7 +74,7 @@ beside differ_in 3 "more has other pairs than in rank 0" \
 # lose_device NUMBER: the device of a rank is lost in the middle of a training.
 lose_device() {
     local out=device$1 ranks good lost
-    lost=(env P2P_LOSE_DEVICE_AT=20000 "${train[@]}" --backend "$backend" --out "$out" --epochs 100)
+    lost=(env P2P_LOSE_DEVICE_AT=8000 "${train[@]}" --backend "$backend" --out "$out" --epochs 100)
     good=("${lost[@]:2}")
     [ "$1" -eq 0 ] && ranks=("${lost[@]}" : -np 1 "${good[@]}") || ranks=("${good[@]}" : -np 1 "${lost[@]}")
     expect 5 "" run 1 "${ranks[@]}"

@@ -7,7 +7,6 @@ keep_choices=$(realpath "$3")
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
 
 export P2P_CACHE_DIR=$PWD/cache
-export POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable # nothing here depends on the optimisation of kernels
 net=(--size 32 --ngf 8 --ndf 8)
 train=("$p2p" train --data toys "${net[@]}" --device "$device" --checkpoint-every 1)
 

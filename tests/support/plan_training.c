@@ -8,10 +8,11 @@
 
 const plan_net plan_training_net = {.in = 3, .out = 3, .filters = 4};
 
-static p2p_status run(plan_rig *rig, plan_training *result) {
+/* Makes steps until there are as many as the result has. */
+static p2p_status run(plan_rig *rig, int made, plan_training *result) {
     static const char *const names[PLAN_TRAINING_LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
-    for (uint32_t s = 0; s < (uint32_t)result->steps; s++) {
-        P2P_TRY(plan_rig_step(rig, s));
+    for (int s = made; s < result->steps; s++) {
+        P2P_TRY(plan_rig_step(rig, (uint32_t)s));
         for (int l = 0; l < PLAN_TRAINING_LOSSES; l++)
             P2P_TRY(p2p_plan_loss(rig->plan, names[l], &result->losses[s][l]));
     }
@@ -30,7 +31,20 @@ p2p_status plan_train_steps(const char *backend, int first, int replicas, int64_
     *result = (plan_training){.steps = steps};
     p2p_status status =
         plan_rig_open(&rig, backend, first, replicas, batch, &plan_training_net, step, options);
-    if (status == P2P_OK) status = run(&rig, result);
+    if (status == P2P_OK) status = run(&rig, 0, result);
+    plan_rig_close(&rig);
+    return status;
+}
+
+p2p_status plan_train_two_lengths(const char *backend, int replicas, int64_t batch, const plan_net_step *step,
+                                  plan_training *one_step, plan_training *all) {
+    plan_rig rig;
+    *one_step = (plan_training){.steps = 1};
+    *all = (plan_training){.steps = PLAN_TRAINING_STEPS};
+    p2p_status status = plan_rig_open(&rig, backend, 0, replicas, batch, &plan_training_net, step, NULL);
+    if (status == P2P_OK) status = run(&rig, 0, one_step);
+    memcpy(all->losses, one_step->losses, sizeof all->losses);
+    if (status == P2P_OK) status = run(&rig, 1, all);
     plan_rig_close(&rig);
     return status;
 }

@@ -23,7 +23,12 @@ p2p_status plan_train_steps(const char *backend, int first, int replicas, int64_
                             const plan_net_step *step, const p2p_session_options *options,
                             plan_training *result);
 
-/* The same with PLAN_TRAINING_STEPS steps, PLAN_TRAINING_BATCH images and dropout, on the devices
+/* One training of PLAN_TRAINING_STEPS steps: what it is after the first step, and after all. The caller frees
+ * both. */
+p2p_status plan_train_two_lengths(const char *backend, int replicas, int64_t batch, const plan_net_step *step,
+                                  plan_training *one_step, plan_training *all);
+
+/* plan_train_steps with PLAN_TRAINING_STEPS steps, PLAN_TRAINING_BATCH images and dropout, on the devices
  * "<backend>:first + i", with statistics over all replicas if `sync`. */
 p2p_status plan_train(const char *backend, int first, int replicas, bool sync,
                       const p2p_session_options *options, plan_training *result);

@@ -3,8 +3,8 @@
  * everything must be freed (AddressSanitizer detects leaks).
  *
  *   test_faults [all]           all: every n
- *   test_faults opencl [all]    two replicas on OpenCL devices: n in two steps only. Each ends within a
- * limit.
+ *   test_faults opencl [all]    two replicas on OpenCL devices: a call of each function in two steps, and
+ *                               some more. Each trial ends within a limit.
  */
 #include "device/device.h"
 #include "support/picky_backend.h"
@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,6 +62,18 @@ static void fail_each_call(const char *backend, int first, int replicas, const p
 
 /* ---- Two replicas on OpenCL devices ------------------------------------------------------------------- */
 
+/* The functions of a backend that two steps call, in order. */
+enum { MOST_CALLS = 4096 };
+static const char *called[MOST_CALLS];
+static atomic_int called_count = MOST_CALLS; /* none is recorded then */
+
+p2p_status __real_p2p_call_count(const char *function);
+p2p_status __wrap_p2p_call_count(const char *function);
+p2p_status __wrap_p2p_call_count(const char *function) {
+    if (atomic_load(&called_count) < MOST_CALLS) called[atomic_fetch_add(&called_count, 1)] = function;
+    return __real_p2p_call_count(function);
+}
+
 /* Calls until the first step, and until the end of the second. The steps run with the n-th call failing. */
 static p2p_status run_steps(uint64_t nth, uint64_t *before, uint64_t *calls) {
     enum { LIMIT = 120 }; /* seconds, after which a wait that never ends kills the test */
@@ -70,6 +83,7 @@ static p2p_status run_steps(uint64_t nth, uint64_t *before, uint64_t *calls) {
     p2p_fault_inject(nth);
     p2p_status status = plan_rig_open(&rig, "opencl", 0, 2, 3, &shape, &step, NULL);
     if (nth == 0) *before = p2p_fault_inject(0);
+    if (nth == 0) atomic_store(&called_count, 0);
     if (status == P2P_OK) status = plan_rig_step(&rig, 0);
     if (status == P2P_OK) status = plan_rig_step(&rig, 1);
     *calls = p2p_fault_inject(0);
@@ -78,18 +92,38 @@ static p2p_status run_steps(uint64_t nth, uint64_t *before, uint64_t *calls) {
     return status;
 }
 
+/* The middle one of the calls of the same function. */
+static int middle_call(int call, int calls) {
+    int of[MOST_CALLS], count = 0;
+    for (int n = 0; n < calls; n++)
+        if (strcmp(called[n], called[call]) == 0) of[count++] = n;
+    return of[count / 2];
+}
+
+static void fail_call(uint64_t before, int call) {
+    uint64_t counted;
+    const p2p_status status = run_steps(before + 1 + (uint64_t)call, NULL, &counted);
+    if (status != P2P_FAILED || !strstr(p2p_message(), "injected fault") ||
+        !strstr(p2p_message(), called[call]))
+        fail_msg("call %d of the steps, %s: %s: %s", call, called[call], p2p_status_name(status),
+                 p2p_message());
+}
+
+/* The middle call of each function, and some others at equal distances. */
 static void test_opencl_replicas(void **state) {
     (void)state;
-    enum { SOME = 20 };
-    uint64_t before = 0, calls = 0, counted, failures = 0;
-    assert_int_equal(run_steps(0, &before, &calls), P2P_OK);
-    const uint64_t stride = every_call ? 1 : 1 + calls / SOME;
-    for (uint64_t n = before + 1; n <= before + calls; n += stride, failures++) {
-        const p2p_status status = run_steps(n, NULL, &counted);
-        if (status != P2P_FAILED || !strstr(p2p_message(), "injected fault"))
-            fail_msg("call %d of a step: %s: %s", (int)(n - before), p2p_status_name(status), p2p_message());
+    enum { SOME = 3, LEAST_FUNCTIONS = 5 };
+    uint64_t before = 0, counted = 0;
+    int functions = 0;
+    assert_int_equal(run_steps(0, &before, &counted), P2P_OK);
+    assert_true(counted > 0 && counted < MOST_CALLS);
+    const int calls = (int)counted;
+    for (int n = 0; n < calls; n++) {
+        const bool middle = middle_call(n, calls) == n;
+        functions += middle;
+        if (middle || every_call || n % (1 + calls / SOME) == 0) fail_call(before, n);
     }
-    assert_true(failures >= SOME / 2);
+    assert_true(functions >= LEAST_FUNCTIONS);
 }
 
 static void test_reference(void **state) {

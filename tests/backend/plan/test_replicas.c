@@ -61,24 +61,27 @@ static void test_two_equal_one(void **state) {
     free(four.parameters);
 }
 
-static void expect_equal_batches(const char *backend, bool sync, int64_t batch, int replicas, int steps,
-                                 double bound) {
-    plan_training one = train_batch(backend, 1, batch, sync, steps, NULL);
-    plan_training all = train_batch(backend, replicas, batch, sync, steps, NULL);
-    const double found = plan_training_distance(&all, &one);
+static void expect_equal(const char *backend, int replicas, int64_t batch, const plan_training *several,
+                         const plan_training *one, double bound) {
+    const double found = plan_training_distance(several, one);
     if (!(found <= bound))
         fail_msg("%s: %d replicas with a batch of %d differ from one by %g after %d steps", backend, replicas,
-                 (int)batch, found, steps);
+                 (int)batch, found, one->steps);
+}
+
+static void expect_equal_batches(int64_t batch, int replicas) {
+    plan_training one = train_batch("reference", 1, batch, true, STEPS, NULL);
+    plan_training several = train_batch("reference", replicas, batch, true, STEPS, NULL);
+    expect_equal("reference", replicas, batch, &several, &one, 1e-9);
     free(one.parameters);
-    free(all.parameters);
+    free(several.parameters);
 }
 
 /* Batches that do not divide evenly, and batches of fewer images than replicas. */
 static void test_uneven_batches(void **state) {
     (void)state;
     for (int replicas = 2; replicas <= MOST_REPLICAS; replicas++)
-        for (int64_t batch = 1; batch <= 2 * replicas + 1; batch++)
-            expect_equal_batches("reference", true, batch, replicas, STEPS, 1e-9);
+        for (int64_t batch = 1; batch <= 2 * replicas + 1; batch++) expect_equal_batches(batch, replicas);
 }
 
 /* Replicas without images add nothing, in the check mode either, where they read no memory that is not
@@ -117,14 +120,37 @@ static void test_through_host_memory(void **state) {
     free(host.parameters);
 }
 
+/* The same training after one step and after all of them: building the programs of a session takes most of
+ * its time. */
+typedef struct {
+    plan_training one_step, all;
+} both_lengths;
+
+static both_lengths train_on_opencl(int replicas, int64_t batch) {
+    const plan_net_step step = {.sync = true, .dropout = 0.5};
+    both_lengths result;
+    OK(plan_train_two_lengths("opencl", replicas, batch, &step, &result.one_step, &result.all));
+    return result;
+}
+
+static void free_both(both_lengths *lengths) {
+    free(lengths->one_step.parameters);
+    free(lengths->all.parameters);
+}
+
 /* Batches of 5 and of 2 images: uneven, and fewer than three or four replicas. */
 static void test_opencl(void **state) {
     (void)state;
-    for (int replicas = 2; replicas <= MOST_REPLICAS; replicas++)
-        for (int64_t batch = 2; batch <= 5; batch += 3) {
-            expect_equal_batches("opencl", true, batch, replicas, 1, 1e-5);
-            expect_equal_batches("opencl", true, batch, replicas, STEPS, 1e-3);
+    for (int64_t batch = 2; batch <= 5; batch += 3) {
+        both_lengths one = train_on_opencl(1, batch);
+        for (int replicas = 2; replicas <= MOST_REPLICAS; replicas++) {
+            both_lengths several = train_on_opencl(replicas, batch);
+            expect_equal("opencl", replicas, batch, &several.one_step, &one.one_step, 1e-5);
+            expect_equal("opencl", replicas, batch, &several.all, &one.all, 1e-3);
+            free_both(&several);
         }
+        free_both(&one);
+    }
 }
 
 /* ---- One device several times, and the equality of replicas ------------------------------------------- */

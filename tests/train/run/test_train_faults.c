@@ -137,10 +137,11 @@ enum { MOST_IGNORED = 40, MOST_IGNORED_ELSEWHERE = 8 };
 /* From the n-th call to the next that fails. */
 static uint64_t stride(uint64_t n, uint64_t dense) {
     if (every_call) return 1;
-    return few_calls ? 3 + 3 * n / dense : 1 + n / dense;
+    return few_calls ? 5 + 5 * (n / dense) : 2 + 2 * (n / dense);
 }
 
-/* Each early call fails in turn; of the later ones, which are similar, fewer and fewer. */
+/* Each early call fails in turn, odd ones once, even ones as a lost device; of the later ones, which are
+ * similar, fewer and fewer. */
 static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     inject(kind, 0);
     remove_folder(s->whole);
@@ -148,14 +149,14 @@ static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     const uint64_t calls = end_injection();
     const size_t resources = open_resources();
     uint64_t failures = 0, ignored = 0;
-    for (uint64_t n = 1; n <= calls; n += stride(n, dense)) {
+    for (uint64_t n = every_call ? 1 : 1 + (uint64_t)kind; n <= calls; n += stride(n, dense)) {
         const bool failed = fail_call(s, kind, n);
         failures += failed;
         ignored += !failed;
         const bool late = s->resumes ? n + MOST_IGNORED > calls : ignored <= MOST_IGNORED_ELSEWHERE;
         if (!failed && !late) fail_msg("call %d of %d: no failure", (int)n, (int)calls);
     }
-    assert_true(failures > (few_calls ? dense / 4 : dense));
+    assert_true(failures > (every_call ? dense : few_calls ? dense / 8 : dense / 2));
     assert_int_equal(open_resources(), resources);
     print_message("%s: %d of %d calls failed one after the other\n", s->line.words[0], (int)failures,
                   (int)calls);
