@@ -1,13 +1,46 @@
 # Writes OUTPUT, a C file with the bytes of FILES (a list) in TABLE (e.g. "ocl_source ocl_sources"), an array declared in
 # HEADER. Each element has a file's name, its bytes and their number; the last one has no name.
 # COUNT, if it is given, is a constant for the number of files.
+# INCLUDES, if it is given, is the folder of files that FILES include: #include "NAME" is replaced by the file's text.
 set(ROWS "")
 set(BODY "")
 set(NUMBER 0)
+
+# Sets the variable to digits of base 16, two for a byte, as bytes in C.
+function(to_bytes HEX VARIABLE)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," HEX "${HEX}")
+  set(${VARIABLE} "${HEX}" PARENT_SCOPE)
+endfunction()
+
+# In TEXT, bytes of the file NAME, replaces the line LINE by the file PATH, between directives from which compilers know
+# the number of each line. Sets the variable to the result.
+function(insert_file TEXT LINE PATH NAME VARIABLE)
+  string(HEX "${LINE}\n" LINE)
+  to_bytes(${LINE} LINE)
+  string(FIND "${TEXT}" "${LINE}" AT)
+  string(SUBSTRING "${TEXT}" 0 ${AT} BEFORE)
+  string(REGEX MATCHALL "0x0a," LINES_BEFORE "${BEFORE}")
+  list(LENGTH LINES_BEFORE NEXT)
+  math(EXPR NEXT "${NEXT} + 2")
+  file(READ ${INCLUDES}/${PATH} INSERTED HEX)
+  string(HEX "#line 1 \"${PATH}\"\n" BEGIN)
+  string(HEX "#line ${NEXT} \"${NAME}\"\n" END)
+  to_bytes("${BEGIN}${INSERTED}${END}" INSERTED)
+  string(REPLACE "${LINE}" "${INSERTED}" TEXT "${TEXT}")
+  set(${VARIABLE} "${TEXT}" PARENT_SCOPE)
+endfunction()
+
 foreach(FILE IN LISTS FILES)
   get_filename_component(NAME ${FILE} NAME)
-  file(READ ${FILE} HEX HEX)
-  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," BYTES "${HEX}")
+  file(READ ${FILE} BYTES HEX)
+  to_bytes("${BYTES}" BYTES)
+  if(INCLUDES)
+    file(STRINGS ${FILE} LINES REGEX "^#include \"")
+    foreach(LINE IN LISTS LINES)
+      string(REGEX REPLACE "^#include \"(.*)\"$" "\\1" PATH "${LINE}")
+      insert_file("${BYTES}" "${LINE}" ${PATH} ${NAME} BYTES)
+    endforeach()
+  endif()
   string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)"
     "\\1\n" BYTES "${BYTES}")
   string(APPEND BODY "static const unsigned char file_${NUMBER}[] = {\n${BYTES}};\n\n")

@@ -9,7 +9,8 @@ import pathlib
 import re
 import subprocess
 
-KERNELS = pathlib.Path(__file__).resolve().parent.parent / "backend-opencl" / "kernels"
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+KERNELS = PROJECT / "backend-opencl" / "kernels"
 # As ocl_program.c has them.
 OPENCL = ["-cl-std=CL1.2", "-cl-mad-enable", "-cl-denorms-are-zero", "-cl-no-signed-zeros"]
 CLANG = ["-x", "cl", *OPENCL, "-O3", "-ffp-contract=on", "-w", "-Xclang", "-finclude-default-header"]
@@ -31,11 +32,20 @@ def run(*command):
     return done.stdout + done.stderr
 
 
+def text_of(name):
+    """A kernel file with the files that it includes, as backend/embed.cmake inserts them."""
+    lines = next(KERNELS.rglob(name)).read_text().split("\n")
+    for number, line in enumerate(lines):
+        if included := re.fullmatch(r'#include "(.*)"', line):
+            path = included.group(1)
+            lines[number] = f'#line 1 "{path}"\n{(PROJECT / path).read_text()}#line {number + 2} "{name}"'
+    return f'#line 1 "{name}"\n' + "\n".join(lines)
+
+
 def source_of(program):
     """(the program's concatenated files, -D options)"""
     words = program.split()
-    files = [word for word in words if not word.startswith("-")]
-    text = "".join(f'#line 1 "{name}"\n{next(KERNELS.rglob(name)).read_text()}' for name in files)
+    text = "".join(text_of(word) for word in words if not word.startswith("-"))
     return text, [word for word in words if word.startswith("-")]
 
 

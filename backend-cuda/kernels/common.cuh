@@ -13,6 +13,7 @@
 #ifndef CUDA_COMMON_CUH
 #define CUDA_COMMON_CUH
 
+#include "backend/p2p_kernel_core.h"
 #include "backend/p2p_philox_core.h"
 
 #include <cuda_bf16.h>
@@ -249,12 +250,6 @@ INLINE void add_one(float *to, float v, int flags) {
 
 /* ---- Activation functions -------------------------------------------------------------------------- */
 
-/* The values of p2p_act. */
-#define ACT_NONE  0
-#define ACT_RELU  1
-#define ACT_LRELU 2
-#define ACT_TANH  3
-
 template <int N> INLINE pack<N> act_value(int act, float slope, pack<N> x) {
     if (act == ACT_TANH) {
         EACH(i, N) x.v[i] = tanhf(x.v[i]);
@@ -286,11 +281,6 @@ template <int N> INLINE pack<N> act_slope_at(int act, float slope, pack<N> x) {
 
 /* ---- Dropout --------------------------------------------------------------------------------------- */
 
-/* Words of the step block (p2p_step_block in p2p_op.h). It begins with the seed's two words and the step. */
-#define STEP_LR     4
-#define STEP_ROOT_V 5
-#define STEP_SAMPLE 10
-
 /* `threshold` is p * 2^32, `kept` is 1/(1-p); with threshold 0 nothing is dropped and `step` is not read. */
 #define DROPOUT                                                                                              \
     const unsigned *step, const int layer, const int threshold, const float kept, const int pixels,          \
@@ -302,7 +292,7 @@ template <int N> INLINE pack<N> dropout_mask(unsigned position, int channel, DRO
     pack<N> mask;
     const unsigned image = position / (unsigned)pixels, pixel = position - image * (unsigned)pixels;
     const unsigned h = pixel / (unsigned)width, w = pixel - h * (unsigned)width;
-    const uint4 head = *(const uint4 *)step; /* of which three words are used */
+    const uint4 head = *(const uint4 *)step; /* the seed's two words, and the step */
     EACH(quad, N / 4) {
         unsigned words[4];
         p2p_dropout_words(head.x, head.y, (unsigned)layer, head.z, step[STEP_SAMPLE + image],

@@ -4,17 +4,6 @@
 
 #include "ocl_quads.h"
 
-#include <stddef.h>
-
-/* The kernels address the step block by word indices (common.clh). */
-_Static_assert(offsetof(p2p_step_block, step) == 2 * 4 && offsetof(p2p_step_block, lr_corrected) == 4 * 4 &&
-                   offsetof(p2p_step_block, root_v_correction) == 5 * 4 &&
-                   offsetof(p2p_step_block, sample) == 10 * 4,
-               "common.clh numbers the words of the step block");
-/* The kernels number the activation functions (common.clh). */
-_Static_assert(P2P_ACT_none == 0 && P2P_ACT_relu == 1 && P2P_ACT_lrelu == 2 && P2P_ACT_tanh == 3,
-               "common.clh numbers the activation functions");
-
 static ocl_launch *add_pointwise(const ocl_target *target, ocl_plan *plan, const ocl_view *view,
                                  const char *kernel) {
     if (!target->cpu) {

@@ -3,6 +3,7 @@
  * The tables are generated from the lists of p2p_op.h. Text is in op_text.c, validation in op_validate.c.
  */
 #include "op_internal.h"
+#include "p2p_kernel_core.h"
 
 #include <string.h>
 
@@ -182,6 +183,18 @@ p2p_op p2p_op_peak(int64_t items) {
     op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
     return op;
 }
+
+/* Kernels have these numbers. */
+_Static_assert(offsetof(p2p_step_block, seed_lo) == STEP_SEED_LO * 4 &&
+                   offsetof(p2p_step_block, seed_hi) == STEP_SEED_HI * 4 &&
+                   offsetof(p2p_step_block, step) == STEP_STEP * 4 &&
+                   offsetof(p2p_step_block, lr_corrected) == STEP_LR * 4 &&
+                   offsetof(p2p_step_block, root_v_correction) == STEP_ROOT_V * 4 &&
+                   offsetof(p2p_step_block, sample) == STEP_SAMPLE * 4,
+               "p2p_kernel_core.h numbers the words of the step block");
+_Static_assert(P2P_ACT_none == ACT_NONE && P2P_ACT_relu == ACT_RELU && P2P_ACT_lrelu == ACT_LRELU &&
+                   P2P_ACT_tanh == ACT_TANH,
+               "p2p_kernel_core.h numbers the activation functions");
 
 int64_t p2p_step_block_words(int64_t local_batch) {
     return (int64_t)(offsetof(p2p_step_block, sample) / sizeof(uint32_t)) + local_batch;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rules for the text of the sources and READMEs: a section rule stands on one line, sources have at most 800 lines, functions
-# of C, CUDA and shell at most 60, READMEs of folders 110 and 1,700 words, the top one 200 and 2,500. Dependencies between
-# sources are in rooms.sh, what Markdown files name in program/test_readme.sh.
+# of C, CUDA, OpenCL and shell at most 60, READMEs of folders 110 and 1,700 words, the top one 200 and 2,500. Dependencies
+# between sources are in rooms.sh, what Markdown files name in program/test_readme.sh.
 #
 #   tests/structure/sources.sh
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,7 +13,7 @@ files() {
 }
 sources() { files "$1" '.*\.\(c\|h\|cu\|cuh\|cl\|clh\|sh\|py\)'; }
 
-functions() { files "$1" '\(.*\.\(c\|h\|cu\|cuh\|sh\)\|ci/.*\)'; }
+functions() { files "$1" '\(.*\.\(c\|h\|cu\|cuh\|cl\|clh\|sh\)\|ci/.*\)'; }
 
 # faults ROOT: prints a line for each broken rule.
 faults() {
@@ -54,13 +54,14 @@ body() { seq -f '    int x%.0f;' "$(($1 - 2))" | sed '1i int f(int a,\n      int
 { body 60; body 61; } >ci/planted/room/functions.c
 mkdir ci/planted/ci
 body 61 >ci/planted/ci/script
+body 61 >ci/planted/room/kernel.cl
 body 61 >ci/planted/room/page.js
 seq 111 >ci/planted/room/README.md
 seq 110 >ci/planted/other/README.md
 seq 200 >ci/planted/README.md
 mkdir ci/planted/wide
 seq 1701 | xargs >ci/planted/wide/README.md
-expected="ci/script:2: other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/functions.c:63: room/long.h: wide/README.md:"
+expected="ci/script:2: other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/functions.c:63: room/kernel.cl:2: room/long.h: wide/README.md:"
 [ "$(faults "$PWD/ci/planted" | cut -d ' ' -f 1 | LC_ALL=C sort | xargs)" = "$expected" ] ||
     fail "the search found: $(faults "$PWD/ci/planted")"
 finish

@@ -40,11 +40,44 @@ static void ask_for_slice(next_rows *next, long dy_plane) {
     next->dy += next->dy_lines * 16;
 }
 
+/* ---- A tile: ROWS input channels by VECS blocks of output channels, at one tap --------------------- */
+
 /* Clears the rows of the filters of `tap` that belong to no input channel. */
 static void clear_rows(__global float *const *sums, int vecs, int tap, int channels) {
     for (int v = 0; v < vecs; v++)
         for (int c = channels; c < 16; c++) vstore16((float16)(0.0f), tap * 16 + c, sums[v]);
 }
+
+/* `first` is the tile's first row in the filter's block. */
+static void load_sums(float16 sum[ROWS * VECS], __global float *const *sums, int first, bool fresh) {
+    UNROLL for (int a = 0; a < ROWS; a++)
+        UNROLL for (int v = 0; v < VECS; v++) sum[a * VECS + v] = fresh ? (float16)(0.0f) : vload16(first + a, sums[v]);
+}
+
+/* Adds the products of the pixels [z, end) of dy with the inputs from `p` on. */
+static void multiply_pixels(float16 sum[ROWS * VECS], __global const float *p, __global const float *const *grad, int z,
+                            int end) {
+    for (; z < end; z++, p += STRIDE * 16) {
+        float16 g[VECS];
+        UNROLL for (int v = 0; v < VECS; v++) g[v] = vload16(z, grad[v]);
+        UNROLL for (int a = 0; a < ROWS; a++) {
+            const float16 pa = (float16)(p[a]);
+            UNROLL for (int v = 0; v < VECS; v++) sum[a * VECS + v] = pa * g[v] + sum[a * VECS + v];
+        }
+    }
+}
+
+/* Stores `rows` rows of `vecs` blocks, of which `channels` output channels from the first on are real. */
+static void store_sums(const float16 sum[ROWS * VECS], __global float *const *sums, int first, int rows, int vecs,
+                       int channels) {
+    UNROLL for (int v = 0; v < VECS; v++) {
+        const int lanes = min(16, channels - v * 16);
+        UNROLL for (int a = 0; a < ROWS; a++)
+            if (v < vecs && a < rows) vstore16(real_lanes(sum[a * VECS + v], lanes), first + a, sums[v]);
+    }
+}
+
+/* ---- Kernels --------------------------------------------------------------------------------------- */
 
 KERNEL void conv_direct_filter(VIEWED(const float, x), int x_c, int x_h, int x_w, VIEWED(const float, dy), int dy_c,
                                int dy_h, int dy_w, MEMORY(float, dw), ulong part_size, int taps_h, int taps_w,
@@ -79,29 +112,13 @@ KERNEL void conv_direct_filter(VIEWED(const float, x), int x_c, int x_h, int x_w
             if (q == begin) clear_rows(sums, vecs, tap, channels);
             for (int c = 0; c < channels; c += ROWS) {
                 float16 sum[ROWS * VECS];
-                UNROLL for (int a = 0; a < ROWS; a++)
-                    UNROLL for (int v = 0; v < VECS; v++)
-                        sum[a * VECS + v] = fresh ? (float16)(0.0f) : vload16(tap * 16 + c + a, sums[v]);
+                load_sums(sum, sums, tap * 16 + c, fresh);
                 for (int y = i.x; y < i.y; y++) {
                     ask_for_slice(&next, dy_plane);
-                    __global const float *p =
-                        from + ((long)(STRIDE * y + h) * x_w + STRIDE * j.x + w) * 16 + c;
-                    for (int z = y * dy_w + j.x; z < y * dy_w + j.y; z++, p += STRIDE * 16) {
-                        float16 g[VECS];
-                        UNROLL for (int v = 0; v < VECS; v++) g[v] = vload16(z, grad[v]);
-                        UNROLL for (int a = 0; a < ROWS; a++) {
-                            const float16 pa = (float16)(p[a]);
-                            UNROLL for (int v = 0; v < VECS; v++)
-                                sum[a * VECS + v] = pa * g[v] + sum[a * VECS + v];
-                        }
-                    }
+                    multiply_pixels(sum, from + ((long)(STRIDE * y + h) * x_w + STRIDE * j.x + w) * 16 + c, grad,
+                                    y * dy_w + j.x, y * dy_w + j.y);
                 }
-                UNROLL for (int v = 0; v < VECS; v++) {
-                    const int lanes = min(16, dy_c - (k0 + v) * 16);
-                    UNROLL for (int a = 0; a < ROWS; a++)
-                        if (v < vecs && c + a < channels)
-                            vstore16(real_lanes(sum[a * VECS + v], lanes), tap * 16 + c + a, sums[v]);
-                }
+                store_sums(sum, sums, tap * 16 + c, channels - c, vecs, dy_c - k0 * 16);
             }
         }
     }

@@ -47,47 +47,139 @@ static inline int column_of(int e) {
 #define REAL_LANES(v, lanes) (v)
 #endif
 
-/* Loads the current step's factors from global memory to registers and advances to the next step. Pointers
- * are constant; the offset that a step adds is the same for the whole group or, if a step has several taps,
- * for all vectors of a tap. */
-#if WALKED == 16
-#define FETCH                                                                                                \
-    {                                                                                                        \
-        for (int j = 0; j < A_LOADS; j++) {                                                                  \
-            next_a[j] = 0.0f;                                                                                \
-            if ((uint)(row_h[j] + step_h) < (uint)in_h && (uint)(row_w[j] + step_w) < (uint)in_w)            \
-                next_a[j] = REAL_LANES(load_stored4(from_row[j] + x_shift),                                  \
-                                       channels_left - (item + j * GROUP) % 4 * 4);                          \
-        }                                                                                                    \
-        for (int j = 0; j < B_LOADS; j++)                                                                    \
-            next_b[j] = *(__global const float4 *)(from_column[j] + w_shift);                                \
-        step_w += direction, x_shift += direction * 16, w_shift += tap_step * 256;                           \
-        if (step_w == end_w) {                                                                               \
-            step_w = 0, x_shift += next_row_x, w_shift += next_row_w, step_h += direction;                   \
-            if (step_h == end_h)                                                                             \
-                step_h = 0, x_shift += next_block_x, w_shift += next_block_w, channels_left -= 16;           \
-        }                                                                                                    \
+/* ---- Addresses ------------------------------------------------------------------------------------- */
+
+/* Where a work-item reads its vectors of 4 in each step: addresses without the step's offset, and where rows
+ * meet the input at tap (0, 0), which decides whether a tap is inside the image. */
+typedef struct {
+    __global const STORED *row[A_LOADS];
+    __global const float *column[B_LOADS];
+    int row_h[A_LOADS], row_w[A_LOADS];
+} sources;
+
+static inline void find_rows(sources *from, __global const STORED *x, ulong image_size, const phase *p, long first_row,
+                             int item, GEOMETRY) {
+    for (int j = 0; j < A_LOADS; j++) {
+        const int e = item + j * GROUP;
+        const long row = first_row + e / 4;
+        const place at = place_of(p, row, images);
+        from->row_h[j] = at.h, from->row_w[j] = at.w;
+        from->row[j] = x + e % 4 * 4 % WALKED;
+        if (row < rows_of(p, images)) from->row[j] += input_of(p, row, at.h, at.w, in_w, image_size);
     }
+}
+
+/* Columns beyond the last block read the first block instead, and are not stored. */
+static inline void find_columns(sources *from, __global const float *w, int first_column, int item, GEOMETRY) {
+    const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
+    const long taps = (long)taps_h * taps_w;
+    for (int j = 0; j < B_LOADS; j++) {
+        const int e = item + j * GROUP, lane = depth_of(e) % WALKED;
+        const int column = first_column + column_of(e) < out_blocks * 16 ? first_column + column_of(e) : 0;
+#ifdef TRANSPOSED
+        from->column[j] = w + column / 16 * taps * 256 + column % 16 * 16 + lane;
 #else
+        from->column[j] = w + column / 16 * in_blocks * taps * 256 + lane * 16 + column % 16;
+#endif
+    }
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------------- */
+
+/* The next step to load. Pointers are constant; the offset that a step adds is the same for the whole group
+ * or, if a step has several taps, for all vectors of a tap. */
+#if WALKED == 16
+/* Steps iterate over the taps of a row, the rows, then the blocks. Offsets within an image and a filter are
+ * ints. */
+typedef struct {
+    int h, w, end_h, end_w; /* of the tap, from tap (0, 0) in the input */
+    int x, next_row_x, next_block_x; /* offset in the input, and what is added at the end of a row and a block */
+    int filter, next_row_filter, next_block_filter;
+    int channels_left;
+} walk;
+
+static inline walk walk_from(long step, const phase *p, GEOMETRY) {
+#ifdef TRANSPOSED
+    const int block_taps = (out_channels + 15) / 16 * taps_h * taps_w;
+#else
+    const int block_taps = taps_h * taps_w;
+#endif
+    const int taps_of_phase = max(p->count_r * p->count_s, 1), tap = (int)(step % taps_of_phase);
+    const int a = tap / max(p->count_s, 1), b = tap % max(p->count_s, 1), block = (int)(step / taps_of_phase);
+    walk at = {a * p->direction, b * p->direction, p->count_r * p->direction, p->count_s * p->direction};
+    at.x = (block * in_h * in_w + in_w * at.h + at.w) * 16;
+    at.next_row_x = (in_w * p->direction - at.end_w) * 16;
+    at.next_block_x = (in_h * in_w - in_w * at.end_h) * 16;
+    at.filter = (block * block_taps + tap_at(p, a, b, taps_w)) * 256;
+    at.next_row_filter = p->tap_step * (taps_w - p->count_s) * 256;
+    at.next_block_filter = (block_taps - p->count_r * p->tap_step * taps_w) * 256;
+    at.channels_left = in_channels - block * 16;
+    return at;
+}
+
+static inline void walk_on(walk *at, const phase *p) {
+    at->w += p->direction, at->x += p->direction * 16, at->filter += p->tap_step * 256;
+    if (at->w != at->end_w) return;
+    at->w = 0, at->x += at->next_row_x, at->filter += at->next_row_filter, at->h += p->direction;
+    if (at->h != at->end_h) return;
+    at->h = 0, at->x += at->next_block_x, at->filter += at->next_block_filter, at->channels_left -= 16;
+}
+
+static inline void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
+                             GEOMETRY) {
+    for (int j = 0; j < A_LOADS; j++) {
+        rows[j] = 0.0f;
+        if (is_inside(from->row_h[j] + at->h, from->row_w[j] + at->w, in_h, in_w))
+            rows[j] = REAL_LANES(load_stored4(from->row[j] + at->x), at->channels_left - (item + j * GROUP) % 4 * 4);
+    }
+}
+
+static inline void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
+                                int taps_w) {
+    for (int j = 0; j < B_LOADS; j++) columns[j] = *(__global const float4 *)(from->column[j] + at->filter);
+}
+#else
+typedef struct {
+    int tap; /* the first one of the step */
+} walk;
+
+static inline walk walk_from(long step, const phase *p, GEOMETRY) {
+    return (walk){(int)step * TAPS_OF_STEP};
+}
+
+static inline void walk_on(walk *at, const phase *p) {
+    at->tap += TAPS_OF_STEP;
+}
+
+static inline void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
+                             GEOMETRY) {
+    for (int j = 0; j < A_LOADS; j++) {
+        const int q = (item + j * GROUP) % 4, tap = at->tap + q / (WALKED / 4), a = tap / p->count_s;
+        const int h = a * p->direction, w = tap % p->count_s * p->direction;
+        rows[j] = 0.0f;
+        if (a < p->count_r && is_inside(from->row_h[j] + h, from->row_w[j] + w, in_h, in_w))
+            rows[j] = REAL_LANES(load_stored4(from->row[j] + (h * in_w + w) * 16), in_channels - q * 4 % WALKED);
+    }
+}
+
+static inline void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
+                                int taps_w) {
+    for (int j = 0; j < B_LOADS; j++) {
+        const int tap = at->tap + depth_of(item + j * GROUP) / WALKED, a = tap / p->count_s;
+        columns[j] = 0.0f;
+        if (a < p->count_r)
+            columns[j] = *(__global const float4 *)(from->column[j] + tap_at(p, a, tap % p->count_s, taps_w) * 256);
+    }
+}
+#endif
+
+/* Loads the next step's factors from global memory to registers, and advances. */
 #define FETCH                                                                                                \
     {                                                                                                        \
-        for (int j = 0; j < A_LOADS; j++) {                                                                  \
-            const int q = (item + j * GROUP) % 4, t = first_tap + q / (WALKED / 4);                          \
-            const int a = t / count_s, h = a * direction, v = t % count_s * direction;                       \
-            next_a[j] = 0.0f;                                                                                \
-            if (a < count_r && (uint)(row_h[j] + h) < (uint)in_h && (uint)(row_w[j] + v) < (uint)in_w)       \
-                next_a[j] = REAL_LANES(load_stored4(from_row[j] + (h * in_w + v) * 16),                      \
-                                       in_channels - q * 4 % WALKED);                                        \
-        }                                                                                                    \
-        for (int j = 0; j < B_LOADS; j++) {                                                                  \
-            const int t = first_tap + depth_of(item + j * GROUP) / WALKED, a = t / count_s;                  \
-            const int tap = (first_r + a * tap_step) * taps_w + first_s + t % count_s * tap_step;            \
-            next_b[j] = 0.0f;                                                                                \
-            if (a < count_r) next_b[j] = *(__global const float4 *)(from_column[j] + tap * 256);             \
-        }                                                                                                    \
-        first_tap += TAPS_OF_STEP;                                                                           \
+        load_rows(next_a, &from, &at, &p, item, GIVEN_GEOMETRY);                                             \
+        load_columns(next_b, &from, &at, &p, item, taps_w);                                                  \
+        walk_on(&at, &p);                                                                                    \
     }
-#endif
 
 /* Stores the registers to local memory. */
 #define STASH(a, b)                                                                                          \
@@ -102,6 +194,8 @@ static inline int column_of(int e) {
         }                                                                                                    \
     }
 
+/* ---- The product ----------------------------------------------------------------------------------- */
+
 TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(const float, bias),
                               const int bias_flags, VIEWED(RESULT, y), const int accumulate, const int act,
                               const float slope, const int parts, const ulong part_size, GEOMETRY) {
@@ -110,75 +204,28 @@ TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), M
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int first_n = (int)GROUP_INDEX(1) * TILE_N, part = (int)GROUP_INDEX(2) % parts;
     const long first_m = (long)GROUP_INDEX(0) * TILE_M;
-    const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w;
-    PHASE((int)GROUP_INDEX(2) / parts)
+    phase p = phase_of((int)GROUP_INDEX(2) / parts, GIVEN_GEOMETRY);
 #if WALKED == 16
-    DROP_TAPS
+    drop_taps_of(&p, in_h, in_w);
 #elif defined(COUNT_S)
-    count_s = COUNT_S; /* a constant, so that divisions by it are cheap */
+    p.count_s = COUNT_S; /* a constant, so that divisions by it are cheap */
 #endif
-    const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
+    const long rows = rows_of(&p, images), products = in_blocks * (long)(p.count_r * p.count_s);
+    const long steps = first_m < rows ? (products + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
+    const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 
-    /* Addresses at which this work-item reads, without the step's offset, and the positions that decide
-     * whether a tap is inside the image. Columns beyond the last block read the first block instead, and
-     * are not stored. */
-    __global const STORED *from_row[A_LOADS];
-    __global const float *from_column[B_LOADS];
-    int row_h[A_LOADS], row_w[A_LOADS];
-    for (int j = 0; j < A_LOADS; j++) {
-        const long row = first_m + (item + j * GROUP) / 4;
-        const int in_image = (int)(row % plane), lane = (item + j * GROUP) % 4 * 4 % WALKED;
-        const bool real = row < rows;
-        row_h[j] = real ? in_image / rows_w * in_step + origin_h : -(1 << 30);
-        row_w[j] = real ? in_image % rows_w * in_step + origin_w : 0;
-        from_row[j] = x + x_start + x_at + lane;
-        if (real) from_row[j] += row / plane * (long)x_image + ((long)row_h[j] * in_w + row_w[j]) * 16;
-    }
-    for (int j = 0; j < B_LOADS; j++) {
-        const int e = item + j * GROUP, lane = depth_of(e) % WALKED;
-        const int column = first_n + column_of(e) < out_blocks * 16 ? first_n + column_of(e) : 0;
-#ifdef TRANSPOSED
-        const long at = column / 16 * taps * 256 + column % 16 * 16 + lane;
-#else
-        const long at = column / 16 * in_blocks * taps * 256 + lane * 16 + column % 16;
-#endif
-        from_column[j] = w + w_start + at;
-    }
-
+    sources from;
+    find_rows(&from, x + x_start + x_at, x_image, &p, first_m, item, GIVEN_GEOMETRY);
+    find_columns(&from, w + w_start, first_n, item, GIVEN_GEOMETRY);
+    walk at = walk_from(first_step, &p, GIVEN_GEOMETRY);
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
     clear_sums(acc);
-    const int taps_of_phase = count_r * count_s;
-    const long steps = first_m < rows ? (in_blocks * (long)taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
-    const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
-#if WALKED == 16
-    /* Steps iterate over the taps of a row, the rows, then the blocks. Offsets within an image and a filter
-     * are ints. */
-#ifdef TRANSPOSED
-    const int block_taps = out_blocks * (int)taps;
-#else
-    const int block_taps = (int)taps;
-#endif
-    const int first_tap = (int)(first_step % max(taps_of_phase, 1)), first_a = first_tap / max(count_s, 1);
-    const int first_b = first_tap % max(count_s, 1), block = (int)(first_step / max(taps_of_phase, 1));
-    const int end_w = count_s * direction, end_h = count_r * direction;
-    const int next_row_x = (in_w * direction - end_w) * 16, next_row_w = tap_step * (taps_w - count_s) * 256;
-    const int next_block_x = ((int)in_plane - in_w * end_h) * 16;
-    const int next_block_w = (block_taps - count_r * tap_step * taps_w) * 256;
-    int step_h = first_a * direction, step_w = first_b * direction, channels_left = in_channels - block * 16;
-    int x_shift = (block * (int)in_plane + in_w * step_h + step_w) * 16;
-    int w_shift = (block * block_taps + (first_r + first_a * tap_step) * taps_w + first_s + first_b * tap_step) * 256;
-#else
-    int first_tap = (int)first_step * TAPS_OF_STEP;
-#endif
     FOR_STEPS(first_step, end_step)
 
     FOR_ROWS {
         const long row = first_m + ROW(item_m, i);
         if (row >= rows) continue;
-        const int in_image = (int)(row % plane);
-        const long position = (long)(in_image / rows_w * out_step + phase_h) * out_w +
-                              in_image % rows_w * out_step + phase_w;
-        __global RESULT *to = y + y_start + part * part_size + y_at + row / plane * y_image + position * 16;
+        __global RESULT *to = y + y_start + part * part_size + y_at + result_of(&p, row, out_w, y_image);
 #pragma unroll
         for (int j = 0; j < QUADS; j++)
             PUT_RESULT(acc[0][j], to, first_n + COLUMN(item_n, j))

@@ -29,33 +29,116 @@
 #define REAL_LANES(v, lanes) (v)
 #endif
 
-/* Loads the current step's factors from global memory to registers and advances to the next step. Pointers
- * and positions advance by 16 pixels without multiplications: a correction is added at the end of a row and
- * of an image. */
+/* ---- Rows of the product --------------------------------------------------------------------------- */
+
+/* Row m: block of c, tap, channel within the block. */
+typedef struct {
+    long block;
+    int tap, lane;
+} filter_row;
+
+static inline filter_row row_of(long m, int taps) {
+    const long t = m / WALKED;
+    return (filter_row){t / taps, (int)(t % taps), (int)(m % WALKED)};
+}
+
+/* ---- Reading x and dy ------------------------------------------------------------------------------ */
+
+/* Where a work-item reads its vectors of 4 in the next step: rows from x, columns from dy. Pointers and positions
+ * advance by 16 pixels without multiplications: a correction is added at the end of a row and of an image. A
+ * work-item always reads the same rows, because GROUP is a multiple of A_QUADS. */
+typedef struct {
+    __global const STORED *row[A_LOADS], *column[B_LOADS];
+    int row_h[A_LOADS], row_w[A_LOADS]; /* in the input */
+    int column_at[B_LOADS];             /* in the plane of dy */
+    int end_h, end_w;                   /* of row_h and row_w */
+    int row_lanes;                      /* channels from the vector's first on */
+    int pixels_left;
+} sources;
+
+/* An advance by 16 pixels in rows, columns and offsets, each of which may carry once into the next. */
+typedef struct {
+    int h, w, pixels, x, dy, next_row_x, next_image_x, next_image_dy;
+} advance;
+
+static inline advance advance_of(ulong x_image, ulong dy_image, GEOMETRY) {
+    const int pixels = DEPTH % (out_h * out_w), on = DEPTH / (out_h * out_w);
+    advance by = {pixels / out_w * stride, pixels % out_w * stride, pixels};
+    by.x = on * (int)x_image + (by.h * in_w + by.w) * 16;
+    by.dy = on * (int)dy_image + pixels * 16;
+    by.next_row_x = (stride * in_w - out_w * stride) * 16;
+    by.next_image_x = (int)x_image - out_h * stride * in_w * 16;
+    by.next_image_dy = (int)(dy_image - (long)out_h * out_w * 16);
+    return by;
+}
+
+static inline void find_rows(sources *from, __global const STORED *x, ulong image_size, filter_row read,
+                             long first_pixel, int item, GEOMETRY) {
+    const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
+    const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;
+    for (int j = 0; j < A_LOADS; j++) {
+        const long p = first_pixel + A_PIXEL(j);
+        const int in_image = (int)(p % out_plane);
+        from->row_h[j] = in_image / out_w * stride + tap_h;
+        from->row_w[j] = in_image % out_w * stride + tap_w;
+        from->row[j] = x + p / out_plane * (long)image_size + read.block * in_plane * 16 + read.lane +
+                       ((long)from->row_h[j] * in_w + from->row_w[j]) * 16;
+    }
+    from->end_h = out_h * stride + tap_h, from->end_w = out_w * stride + tap_w;
+    from->row_lanes = in_channels - (int)read.block * 16 - read.lane;
+    from->pixels_left = (int)(images * out_plane - first_pixel);
+}
+
+/* Columns beyond the last block read the first block instead, and are not stored. */
+static inline void find_columns(sources *from, __global const STORED *dy, ulong image_size, int first_column,
+                                long first_pixel, int item, GEOMETRY) {
+    const long out_plane = (long)out_h * out_w, columns = (out_channels + 15) / 16 * 16;
+    for (int j = 0; j < B_LOADS; j++) {
+        const long p = first_pixel + B_PIXEL(j);
+        const int k = first_column + B_COLUMN(j) < columns ? first_column + B_COLUMN(j) : 0;
+        from->column_at[j] = (int)(p % out_plane);
+        from->column[j] =
+            dy + p / out_plane * (long)image_size + (k / 16 * out_plane + from->column_at[j]) * 16 + k % 16;
+    }
+}
+
+static inline void load_rows(float4 rows[A_LOADS], sources *from, const advance *by, int item, GEOMETRY) {
+    for (int j = 0; j < A_LOADS; j++) {
+        rows[j] = 0.0f;
+        if (A_PIXEL(j) < from->pixels_left && is_inside(from->row_h[j], from->row_w[j], in_h, in_w))
+            rows[j] = REAL_LANES(load_stored4(from->row[j]), from->row_lanes);
+        int on = by->x;
+        from->row_w[j] += by->w, from->row_h[j] += by->h;
+        if (from->row_w[j] >= from->end_w)
+            from->row_w[j] -= out_w * stride, from->row_h[j] += stride, on += by->next_row_x;
+        if (from->row_h[j] >= from->end_h) from->row_h[j] -= out_h * stride, on += by->next_image_x;
+        from->row[j] += on;
+    }
+}
+
+static inline void load_columns(float4 columns[B_LOADS], sources *from, const advance *by, int first_column, int item,
+                                GEOMETRY) {
+    const int out_plane = out_h * out_w;
+    for (int j = 0; j < B_LOADS; j++) {
+        columns[j] = 0.0f;
+        if (B_PIXEL(j) < min(from->pixels_left, DEPTH))
+            columns[j] = REAL_LANES(load_stored4(from->column[j]), out_channels - first_column - B_COLUMN(j));
+        int on = by->dy;
+        from->column_at[j] += by->pixels;
+        if (from->column_at[j] >= out_plane) from->column_at[j] -= out_plane, on += by->next_image_dy;
+        from->column[j] += on;
+    }
+}
+
+/* Loads the next step's factors from global memory to registers, and advances. */
 #define FETCH                                                                                                \
     {                                                                                                        \
-        for (int j = 0; j < A_LOADS; j++) {                                                                  \
-            next_a[j] = 0.0f;                                                                                \
-            if (A_PIXEL(j) < pixels_left && (uint)a_h[j] < (uint)in_h && (uint)a_w[j] < (uint)in_w)          \
-                next_a[j] = REAL_LANES(load_stored4(a_from[j]), row_lanes);                                  \
-            int on = step_x;                                                                                 \
-            a_w[j] += step_w, a_h[j] += step_h;                                                              \
-            if (a_w[j] >= end_w) a_w[j] -= out_w * stride, a_h[j] += stride, on += next_row_x;               \
-            if (a_h[j] >= end_h) a_h[j] -= out_h * stride, on += next_image_x;                               \
-            a_from[j] += on;                                                                                 \
-        }                                                                                                    \
-        for (int j = 0; j < B_LOADS; j++) {                                                                  \
-            next_b[j] = 0.0f;                                                                                \
-            if (B_PIXEL(j) < min(pixels_left, DEPTH))                                                        \
-                next_b[j] = REAL_LANES(load_stored4(b_from[j]), out_channels - first_n - B_COLUMN(j));       \
-            int on = step_dy;                                                                                \
-            b_at[j] += step_at;                                                                              \
-            if (b_at[j] >= (int)out_plane) b_at[j] -= (int)out_plane, on += next_image_dy;                   \
-            b_from[j] += on;                                                                                 \
-        }                                                                                                    \
-        pixels_left -= DEPTH;                                                                                \
+        load_rows(next_a, &from, &by, item, GIVEN_GEOMETRY);                                                 \
+        load_columns(next_b, &from, &by, first_n, item, GIVEN_GEOMETRY);                                     \
+        from.pixels_left -= DEPTH;                                                                           \
     }
 
+/* Stores the registers to local memory. */
 #define STASH(a, b)                                                                                          \
     {                                                                                                        \
         for (int j = 0; j < A_LOADS; j++) {                                                                  \
@@ -68,15 +151,12 @@
         }                                                                                                    \
     }
 
-/* Coordinates of row m of the product: block of c, tap, channel within the block. */
-typedef struct {
-    long block;
-    int tap, lane;
-} filter_row;
+/* ---- The product ----------------------------------------------------------------------------------- */
 
-static inline filter_row row_of(long m, int taps) {
-    const long t = m / WALKED;
-    return (filter_row){t / taps, (int)(t % taps), (int)(m % WALKED)};
+/* Stores 4 channels k of a row. The block's rows that are omitted with WALKED become zero. */
+static inline void store_quad(float4 sum, __global float *to, int lane, int accumulate) {
+    store_float4(sum, to + lane * 16, 4, accumulate);
+    for (lane += WALKED; lane < 16 && !accumulate; lane += WALKED) *(__global float4 *)(to + lane * 16) = 0.0f;
 }
 
 TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
@@ -86,49 +166,17 @@ TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int taps = taps_h * taps_w, part = (int)GROUP_INDEX(2), first_n = (int)GROUP_INDEX(1) * TILE_N;
     const long first_m = (long)GROUP_INDEX(0) * TILE_M, rows = (long)in_blocks * taps * WALKED;
-    const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
 
     /* Tiles without a real column are zero. */
-    const long steps = first_n < out_channels ? (images * out_plane + DEPTH - 1) / DEPTH : 0;
+    const long steps = first_n < out_channels ? (images * (long)out_h * out_w + DEPTH - 1) / DEPTH : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 
-    /* A work-item always reads the same rows, because GROUP is a multiple of A_QUADS. Rows and columns
-     * beyond the last block read the first block instead, and are not stored. */
-    const long read_row = first_m + item % A_QUADS * 4 < rows ? first_m + item % A_QUADS * 4 : 0;
-    const filter_row read = row_of(read_row, taps);
-    const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;
-    const int row_lanes = in_channels - (int)read.block * 16 - read.lane;
-    const int end_h = out_h * stride + tap_h, end_w = out_w * stride + tap_w;
-
-    /* An advance by 16 pixels in images, rows and columns; each may carry once into the next. */
-    const int in_step = (int)(DEPTH % out_plane), images_on = (int)(DEPTH / out_plane);
-    const int step_h = in_step / out_w * stride, step_w = in_step % out_w * stride, step_at = in_step;
-    const int step_x = images_on * (int)x_image + (step_h * in_w + step_w) * 16;
-    const int step_dy = images_on * (int)dy_image + in_step * 16;
-    const int next_row_x = (stride * in_w - out_w * stride) * 16;
-    const int next_image_x = (int)x_image - out_h * stride * in_w * 16;
-    const int next_image_dy = (int)(dy_image - out_plane * 16);
-
-    const long first_pixel = first_step * DEPTH;
-    int pixels_left = (int)(images * out_plane - first_pixel);
-    __global const STORED *a_from[A_LOADS], *b_from[B_LOADS];
-    int a_h[A_LOADS], a_w[A_LOADS], b_at[B_LOADS];
-    for (int j = 0; j < A_LOADS; j++) {
-        const long p = first_pixel + A_PIXEL(j);
-        const int in_image = (int)(p % out_plane);
-        a_h[j] = in_image / out_w * stride + tap_h;
-        a_w[j] = in_image % out_w * stride + tap_w;
-        a_from[j] = x + x_start + x_at + p / out_plane * (long)x_image + read.block * in_plane * 16 + read.lane +
-                    ((long)a_h[j] * in_w + a_w[j]) * 16;
-    }
-    for (int j = 0; j < B_LOADS; j++) {
-        const long p = first_pixel + B_PIXEL(j);
-        const int k = first_n + B_COLUMN(j) < out_blocks * 16 ? first_n + B_COLUMN(j) : 0;
-        b_at[j] = (int)(p % out_plane);
-        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image +
-                    (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
-    }
-
+    /* Rows beyond the last block read the first block instead, and are not stored. */
+    const long read = first_m + item % A_QUADS * 4 < rows ? first_m + item % A_QUADS * 4 : 0;
+    sources from;
+    find_rows(&from, x + x_start + x_at, x_image, row_of(read, taps), first_step * DEPTH, item, GIVEN_GEOMETRY);
+    find_columns(&from, dy + dy_start + dy_at, dy_image, first_n, first_step * DEPTH, item, GIVEN_GEOMETRY);
+    const advance by = advance_of(x_image, dy_image, GIVEN_GEOMETRY);
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
     clear_sums(acc);
     FOR_STEPS(first_step, end_step)
@@ -140,12 +188,9 @@ TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy
 #pragma unroll
         for (int j = 0; j < QUADS; j++) {
             const int k = first_n + COLUMN(item_n, j);
-            if (k >= out_blocks * 16) continue;
-            __global float *to = dw + dw_start + part * part_size +
-                                 ((k / 16 * (long)in_blocks + row.block) * taps + row.tap) * 256 + k % 16;
-            store_float4(acc[0][j], to + row.lane * 16, 4, accumulate);
-            for (int lane = row.lane + WALKED; lane < 16 && !accumulate; lane += WALKED)
-                *(__global float4 *)(to + lane * 16) = 0.0f;
+            const long block = (k / 16 * (long)in_blocks + row.block) * taps + row.tap;
+            if (k < out_blocks * 16)
+                store_quad(acc[0][j], dw + dw_start + part * part_size + block * 256 + k % 16, row.lane, accumulate);
         }
     }
 }

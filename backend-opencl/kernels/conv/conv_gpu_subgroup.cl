@@ -28,13 +28,43 @@ static inline float stored_lane_of(__global const STORED *from) {
 #endif
 }
 
-/* acc[i] += x[i] of lane `lane` * w, for all rows. */
-#define MULTIPLY_LANE(acc, x, lane, w)                                                                       \
-    for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(x[i], lane) * (w) + acc[i];
-
 /* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
 #ifndef GRADIENT
+/* Channel `lane` of the input's block that each row meets at a tap (h, w) after tap (0, 0); 0 outside the image.
+ * `from` includes the tap's offset. Lanes that are not channels may hold NaN. */
+static inline void load_rows(float xs[ROWS], __global const STORED *from, const long at[ROWS], const place rows[ROWS],
+                             int h, int w, int in_h, int in_w, bool is_channel) {
+    UNROLL for (int i = 0; i < ROWS; i++) {
+        xs[i] = 0.0f;
+        if (is_inside(rows[i].h + h, rows[i].w + w, in_h, in_w)) {
+            const float value = stored_lane_of(from + at[i]);
+            xs[i] = is_channel ? value : 0.0f;
+        }
+    }
+}
+
+/* acc[i] += x[i] of lane `lane` * w, for all rows. */
+static inline void multiply_lane(float acc[ROWS], const float xs[ROWS], int lane, float w) {
+    UNROLL for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(xs[i], lane) * w + acc[i];
+}
+
+/* acc += the rows times a 16 x 16 block of the filter, over the input channels in order. */
+static inline void multiply_block(float acc[ROWS], const float xs[ROWS], __global const float *block, int lane) {
+#ifdef TRANSPOSED
+    __global const float4 *from = (__global const float4 *)(block + lane * 16);
+    UNROLL for (int q = 0; q < 4; q++) {
+        const float4 ws = from[q];
+        multiply_lane(acc, xs, 4 * q, ws.s0);
+        multiply_lane(acc, xs, 4 * q + 1, ws.s1);
+        multiply_lane(acc, xs, 4 * q + 2, ws.s2);
+        multiply_lane(acc, xs, 4 * q + 3, ws.s3);
+    }
+#else
+    UNROLL for (int c = 0; c < 16; c++) multiply_lane(acc, xs, c, lane_of(block + c * 16));
+#endif
+}
+
 /* Like conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks. Group (SUBGROUPS *
  * ROWS rows, BLOCKS blocks of output channels, phase and part). */
 SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w),
@@ -45,74 +75,43 @@ SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(cons
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int part = (int)GROUP_INDEX(2) % parts;
     const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w;
-    PHASE((int)GROUP_INDEX(2) / parts)
-    DROP_TAPS
-    const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
+    phase p = phase_of((int)GROUP_INDEX(2) / parts, GIVEN_GEOMETRY);
+    drop_taps_of(&p, in_h, in_w);
     const long first_row = ((long)GROUP_INDEX(0) * SUBGROUPS + get_sub_group_id()) * ROWS;
-
-    __global const STORED *from_x = x + x_start + x_at;
+    const long end_row = min(first_row + ROWS, rows_of(&p, images));
     long at[ROWS];
-    int row_h[ROWS], row_w[ROWS];
+    place rows[ROWS];
     for (int i = 0; i < ROWS; i++) {
-        const long row = first_row + i;
-        const int in_image = (int)(row % plane);
-        const bool real = row < rows;
-        row_h[i] = real ? in_image / rows_w * in_step + origin_h : -(1 << 30);
-        row_w[i] = real ? in_image % rows_w * in_step + origin_w : 0;
-        at[i] = real ? row / plane * (long)x_image + ((long)row_h[i] * in_w + row_w[i]) * 16 : 0;
+        rows[i] = place_of(&p, first_row + i, images);
+        at[i] = first_row + i < end_row ? input_of(&p, first_row + i, rows[i].h, rows[i].w, in_w, x_image) : 0;
     }
 
     float acc[BLOCKS][ROWS];
     for (int j = 0; j < BLOCKS; j++)
         for (int i = 0; i < ROWS; i++) acc[j][i] = 0.0f;
-    const long taps_of_phase = (long)count_r * count_s, steps = first_row < rows ? in_blocks * taps_of_phase : 0;
+    const long taps_of_phase = (long)p.count_r * p.count_s;
+    const long steps = first_row < end_row ? in_blocks * taps_of_phase : 0;
     for (long step = part_of(steps, part, parts); step < part_of(steps, part + 1, parts); step++) {
         const long block = step / taps_of_phase;
-        const int a = (int)(step % taps_of_phase) / count_s, b = (int)(step % taps_of_phase) % count_s;
-        const long tap = (long)(first_r + a * tap_step) * taps_w + first_s + b * tap_step;
-        const long shift = (block * in_plane + (a * in_w + b) * direction) * 16;
-        const bool is_real = block * 16 + lane < in_channels; /* other lanes may hold NaN */
+        const int a = (int)(step % taps_of_phase) / p.count_s, b = (int)(step % taps_of_phase) % p.count_s;
+        const long shift = (block * in_plane + (a * in_w + b) * p.direction) * 16, tap = tap_at(&p, a, b, taps_w);
         float xs[ROWS];
-        for (int i = 0; i < ROWS; i++) {
-            const int h = row_h[i] + a * direction, v = row_w[i] + b * direction;
-            xs[i] = 0.0f;
-            if ((uint)h < (uint)in_h && (uint)v < (uint)in_w) {
-                const float value = stored_lane_of(from_x + at[i] + shift);
-                xs[i] = is_real ? value : 0.0f;
-            }
-        }
+        load_rows(xs, x + x_start + x_at + shift, at, rows, a * p.direction, b * p.direction, in_h, in_w,
+                  block * 16 + lane < in_channels);
         for (int j = 0; j < BLOCKS; j++) {
             if (first_block + j >= out_blocks) break;
 #ifdef TRANSPOSED
-            __global const float4 *from_w = (__global const float4 *)(
-                w + w_start + ((block * out_blocks + first_block + j) * taps + tap) * 256 + lane * 16);
-#pragma unroll
-            for (int q = 0; q < 4; q++) {
-                const float4 ws = from_w[q];
-                MULTIPLY_LANE(acc[j], xs, 4 * q, ws.s0)
-                MULTIPLY_LANE(acc[j], xs, 4 * q + 1, ws.s1)
-                MULTIPLY_LANE(acc[j], xs, 4 * q + 2, ws.s2)
-                MULTIPLY_LANE(acc[j], xs, 4 * q + 3, ws.s3)
-            }
+            const long filter_block = (block * out_blocks + first_block + j) * taps + tap;
 #else
-            __global const float *from_w =
-                w + w_start + (((long)(first_block + j) * in_blocks + block) * taps + tap) * 256;
-#pragma unroll
-            for (int c = 0; c < 16; c++) {
-                const float ws = lane_of(from_w + c * 16);
-                MULTIPLY_LANE(acc[j], xs, c, ws)
-            }
+            const long filter_block = ((long)(first_block + j) * in_blocks + block) * taps + tap;
 #endif
+            multiply_block(acc[j], xs, w + w_start + filter_block * 256, lane);
         }
     }
 
     for (int i = 0; i < ROWS; i++) {
-        const long row = first_row + i;
-        if (row >= rows) continue;
-        const int in_image = (int)(row % plane);
-        const long position = (long)(in_image / rows_w * out_step + phase_h) * out_w +
-                              in_image % rows_w * out_step + phase_w;
-        __global RESULT *to = y + y_start + part * part_size + y_at + row / plane * y_image + position * 16;
+        if (first_row + i >= end_row) continue;
+        __global RESULT *to = y + y_start + part * part_size + y_at + result_of(&p, first_row + i, out_w, y_image);
         for (int j = 0; j < BLOCKS; j++)
             PUT_ONE_RESULT(acc[j][i], to, (first_block + j) * 16 + lane)
     }

@@ -7,6 +7,55 @@
 
 /* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
+#ifndef GRADIENT
+/* Offsets of the inputs that the positions from `first_row` on meet at tap (a, b) of the phase; -1 if there is
+ * none. Returns whether there is one. */
+static inline bool find_inputs(long at[POSITIONS], const phase *p, long first_row, int a, int b, ulong image_size,
+                               GEOMETRY) {
+    bool found = false;
+    UNROLL for (int i = 0; i < POSITIONS; i++) {
+        const place c = place_of(p, first_row + i, images);
+        const int h = c.h + a * p->direction, w = c.w + b * p->direction;
+        const bool inside = a < p->count_r && p->count_s > 0 && is_inside(h, w, in_h, in_w);
+        at[i] = inside ? input_of(p, first_row + i, h, w, in_w, image_size) : -1;
+        found = found || inside;
+    }
+    return found;
+}
+
+/* acc += products of the positions' inputs in a block, of which `lanes` from the first on are channels, and a
+ * vector of the filter. */
+static inline void multiply_inputs(float4 acc[POSITIONS], __global const STORED *from, const long at[POSITIONS],
+                                   int lanes, float4 filter) {
+    UNROLL for (int i = 0; i < POSITIONS; i++) {
+        if (at[i] < 0 || lanes <= 0) continue; /* lanes beyond may hold NaN */
+#ifdef TRANSPOSED
+        const float4 v = first_lanes(load_stored4(from + at[i]), lanes);
+#else
+        const float v = load_stored(from + at[i]);
+#endif
+        acc[i] = v * filter + acc[i];
+    }
+}
+
+/* 4 output channels of a position: sums over the work-items' products, in order of the input channels. */
+static inline float4 sum_of_products(__local const float4 *products, int quad) {
+    float4 sum = 0.0f;
+#ifdef TRANSPOSED
+    for (int i = 0; i < 4; i++) { /* 4 input channels, of 4 neighbouring outputs */
+        const float4 s0 = products[quad * 16 + i], s1 = products[quad * 16 + 4 + i];
+        const float4 s2 = products[quad * 16 + 8 + i], s3 = products[quad * 16 + 12 + i];
+        sum += (float4)(s0.s0, s1.s0, s2.s0, s3.s0);
+        sum += (float4)(s0.s1, s1.s1, s2.s1, s3.s1);
+        sum += (float4)(s0.s2, s1.s2, s2.s2, s3.s2);
+        sum += (float4)(s0.s3, s1.s3, s2.s3, s3.s3);
+    }
+#else
+    for (int i = 0; i < 16; i++) sum += products[i * 4 + quad];
+#endif
+    return sum;
+}
+
 /* One part of y's sum: one tap (of a phase, see conv_gpu.clh) of the input blocks [in_blocks * chunk /
  * chunks, in_blocks * (chunk + 1) / chunks), for POSITIONS outputs of one block. Parts go to scratch
  * memory, to be added in order by conv_gpu_sums.cl: by taps, then by chunks.
@@ -15,93 +64,47 @@
  * vectors at a fixed place of the filter's blocks: forward one input channel with 4 output channels,
  * TRANSPOSED 4 with one. The products of one output are then added through local memory, in order. No
  * barrier is in a loop. */
-#ifndef GRADIENT
 __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_data_thin(
     VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(float, sums), const ulong part_size,
     const ulong image_size, const int parts, const int chunks, GEOMETRY) {
     __local float4 shared[POSITIONS][THIN_ITEMS];
-    const int item = get_local_id(0), major = item / 4, minor = item % 4 * 4; /* of the filter's block */
-    const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
+    const int item = get_local_id(0), in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int out_block = (int)GROUP_INDEX(1), part = (int)GROUP_INDEX(2) % parts;
-    const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w;
-    PHASE((int)GROUP_INDEX(2) / parts)
-    const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
-    const long first_row = (long)GROUP_INDEX(0) * POSITIONS;
-    const int tap_of_phase = part / chunks, a = tap_of_phase / max(count_s, 1), b = tap_of_phase % max(count_s, 1);
-
-    /* Offset of the input that each position meets at this tap; -1 if it is outside. */
-    long at[POSITIONS];
-    bool reads = false;
-#pragma unroll
-    for (int p = 0; p < POSITIONS; p++) {
-        const long row = first_row + p;
-        const int in_image = (int)(row % plane);
-        const int h = in_image / max(rows_w, 1) * in_step + origin_h + a * direction;
-        const int v = in_image % max(rows_w, 1) * in_step + origin_w + b * direction;
-        const bool inside = row < rows && a < count_r && count_s > 0 && (uint)h < (uint)in_h && (uint)v < (uint)in_w;
-        at[p] = inside ? row / plane * (long)x_image + ((long)h * in_w + v) * 16 : -1;
-        reads = reads || inside;
-    }
-
-    const long tap = (long)(first_r + a * tap_step) * taps_w + first_s + b * tap_step;
+    const phase p = phase_of((int)GROUP_INDEX(2) / parts, GIVEN_GEOMETRY);
+    const int tap_of_phase = part / chunks, a = tap_of_phase / max(p.count_s, 1), b = tap_of_phase % max(p.count_s, 1);
+    const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w, tap = tap_at(&p, a, b, taps_w);
 #ifdef TRANSPOSED
     const long block_step = out_blocks * taps * 256, first_block = out_block * taps + tap;
-    const int lane = minor;
+    const int lane = item % 4 * 4; /* of the input's block */
 #else
     const long block_step = taps * 256, first_block = (long)out_block * in_blocks * taps + tap;
-    const int lane = major;
+    const int lane = item / 4;
 #endif
     __global const float *from_w = w + w_start + first_block * 256 + item * 4;
     __global const STORED *from_x = x + x_start + x_at + lane;
+
+    long at[POSITIONS];
+    const long first_row = (long)GROUP_INDEX(0) * POSITIONS;
+    const bool reads = find_inputs(at, &p, first_row, a, b, x_image, GIVEN_GEOMETRY);
     const int begin = (int)part_of(in_blocks, part % chunks, chunks);
     const int end = reads ? (int)part_of(in_blocks, part % chunks + 1, chunks) : begin;
-
     float4 acc[POSITIONS];
-#pragma unroll
-    for (int p = 0; p < POSITIONS; p++) acc[p] = 0.0f;
+    UNROLL for (int i = 0; i < POSITIONS; i++) acc[i] = 0.0f;
 #if POSITIONS < 16
 #pragma unroll 4
 #endif
-    for (int block = begin; block < end; block++) {
-        const float4 filter = *(__global const float4 *)(from_w + block * block_step);
-        const int real = in_channels - block * 16 - lane; /* lanes beyond may hold NaN */
-#pragma unroll
-        for (int p = 0; p < POSITIONS; p++) {
-            if (at[p] < 0 || real <= 0) continue;
-#ifdef TRANSPOSED
-            const float4 v = first_lanes(load_stored4(from_x + at[p] + block * in_plane * 16), real);
-#else
-            const float v = load_stored(from_x + at[p] + block * in_plane * 16);
-#endif
-            acc[p] = v * filter + acc[p];
-        }
-    }
+    for (int block = begin; block < end; block++)
+        multiply_inputs(acc, from_x + block * in_plane * 16, at, in_channels - block * 16 - lane,
+                        *(__global const float4 *)(from_w + block * block_step));
 
-#pragma unroll
-    for (int p = 0; p < POSITIONS; p++) shared[p][item] = acc[p];
+    UNROLL for (int i = 0; i < POSITIONS; i++) shared[i][item] = acc[i];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int e = item; e < POSITIONS * 4; e += THIN_ITEMS) {
-        const int p = e / 4, quad = e % 4; /* 4 output channels of a position */
-        const long row = first_row + p;
-        if (row >= rows) continue;
-        float4 sum = 0.0f;
-#ifdef TRANSPOSED
-        for (int i = 0; i < 4; i++) { /* 4 input channels, of 4 neighbouring outputs */
-            const float4 s0 = shared[p][quad * 16 + i], s1 = shared[p][quad * 16 + 4 + i];
-            const float4 s2 = shared[p][quad * 16 + 8 + i], s3 = shared[p][quad * 16 + 12 + i];
-            sum += (float4)(s0.s0, s1.s0, s2.s0, s3.s0);
-            sum += (float4)(s0.s1, s1.s1, s2.s1, s3.s1);
-            sum += (float4)(s0.s2, s1.s2, s2.s2, s3.s2);
-            sum += (float4)(s0.s3, s1.s3, s2.s3, s3.s3);
-        }
-#else
-        for (int i = 0; i < 16; i++) sum += shared[p][i * 4 + quad];
-#endif
-        const int in_image = (int)(row % plane);
-        const long position =
-            (long)(in_image / rows_w * out_step + phase_h) * out_w + in_image % rows_w * out_step + phase_w;
-        *(__global float4 *)(sums + sums_start + part * part_size + row / plane * image_size +
-                             ((long)out_block * out_h * out_w + position) * 16 + quad * 4) = sum;
+        const long row = first_row + e / 4;
+        if (row >= rows_of(&p, images)) continue;
+        *(__global float4 *)(sums + sums_start + part * part_size + result_of(&p, row, out_w, image_size) +
+                             (long)out_block * out_h * out_w * 16 + e % 4 * 4) =
+            sum_of_products(shared[e / 4], e % 4);
     }
 }
 #endif

@@ -71,7 +71,7 @@ KERNEL void dropout(VIEW, VIEWED(const STORED, x), MEMORY(const uint, step), VIE
 PREPARE(prepare, uchar)
 PREPARE(prepare_16, ushort)
 
-/* Bound by memory: four streams are read, three written. rest1 = 1 - beta1, rest2 = 1 - beta2. */
+/* Bound by memory: four streams are read, three written. */
 KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m), MEMORY(float, v),
                  MEMORY(const uint, step), const float beta1, const float rest1, const float beta2,
                  const float rest2, const float eps) {
@@ -81,12 +81,11 @@ KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m
     __global const float *from = g + g_start;
     for (long i = FIRST; i < END; i++) {
         const int lanes = LANES(i);
-        const float16 d = load_lanes(from + 16 * i, lanes);
-        const float16 m1 = beta1 * load_lanes(to_m + 16 * i, lanes) + rest1 * d;
-        const float16 v1 = beta2 * load_lanes(to_v + 16 * i, lanes) + rest2 * (d * d);
+        float16 p1 = load_lanes(to_p + 16 * i, lanes), m1 = load_lanes(to_m + 16 * i, lanes);
+        float16 v1 = load_lanes(to_v + 16 * i, lanes);
+        ADAM(float16, p1, load_lanes(from + 16 * i, lanes), m1, v1)
         store_lanes(m1, to_m + 16 * i, lanes);
         store_lanes(v1, to_v + 16 * i, lanes);
-        store_lanes(load_lanes(to_p + 16 * i, lanes) - lr * m1 / (sqrt(v1) * root + eps), to_p + 16 * i,
-                    lanes);
+        store_lanes(p1, to_p + 16 * i, lanes);
     }
 }

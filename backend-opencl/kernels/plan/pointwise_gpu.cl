@@ -69,13 +69,6 @@ PREPARE(prepare, uchar)
 PREPARE(prepare_16, ushort)
 
 /* Parameters are float even if STORED is bf16, and arenas are aligned. */
-#define ADAM(type, p0, g0, m0, v0)                                                                           \
-    {                                                                                                        \
-        const type d = g0, m1 = beta1 * m0 + rest1 * d, v1 = beta2 * v0 + rest2 * (d * d);                   \
-        m0 = m1;                                                                                             \
-        v0 = v1;                                                                                             \
-        p0 -= lr * m1 / (sqrt(v1) * root + eps);                                                             \
-    }
 KERNEL void adam(WALK, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m), MEMORY(float, v),
                  MEMORY(const uint, step), const float beta1, const float rest1, const float beta2,
                  const float rest2, const float eps) {
