@@ -16,13 +16,6 @@ draw_toys 11
 tiny="--size 32 --ngf 4 --ndf 4 --seed 5 --backend $backend"
 ./on 1 srun --version
 
-# same_training OUT OUT: checks that weights and losses are equal. The ranks of two machines have devices of one name.
-same_training() {
-    local model
-    for model in generator discriminator; do same_weights "$1/$model.safetensors" "$2/$model.safetensors"; done
-    [ "$(losses "$1/metrics.jsonl" | sed 1d)" = "$(losses "$2/metrics.jsonl" | sed 1d)" ] || fail "$2: other losses than $1"
-}
-
 # batch_file FILE: the one of the page, with this data, and $MORE as options more.
 batch_file() {
     sed -n 's/^    //; /^#!.bin.sh/,/^srun/p' "$page" | sed -e "s|DIR|$work/toys|" -e '/^srun/s/$/ $MORE/' >"$1"

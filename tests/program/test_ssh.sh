@@ -63,13 +63,6 @@ export PATH=$work/path:$PATH
 draw_toys 11
 tiny="--size 32 --ngf 4 --ndf 4 --seed 5"
 
-# same_training OUT OUT: checks that weights and losses are equal. The ranks of two machines have devices of one name.
-same_training() {
-    local model
-    for model in generator discriminator; do same_weights "$1/$model.safetensors" "$2/$model.safetensors"; done
-    [ "$(losses "$1/metrics.jsonl" | sed 1d)" = "$(losses "$2/metrics.jsonl" | sed 1d)" ] || fail "$2: other losses than $1"
-}
-
 echo "-- the example equals eight devices, bit for bit"
 hosts_example $tiny --backend "$backend" --epochs 2
 expect 0 "batch: 16 pairs on each of 8 devices, 128 per step" $limit ./first sh example.sh
