@@ -46,7 +46,8 @@ rank_of_job() {
     local folder
     for folder in /proc/[0-9]*; do
         [ "$folder/exe" -ef "$p2p" ] && tr '\0' '\n' <"$folder/environ" >environment.txt || continue
-        grep -qx "SLURM_JOB_ID=$2" environment.txt && grep -qx "SLURM_PROCID=$1" environment.txt && echo "${folder#/proc/}"
+        grep -qx "SLURM_CONF=$SLURM_CONF" environment.txt && grep -qx "SLURM_JOB_ID=$2" environment.txt &&
+            grep -qx "SLURM_PROCID=$1" environment.txt && echo "${folder#/proc/}"
     done
 }
 # begun FOLDER: waits until its training has made some steps.

@@ -25,7 +25,8 @@ make_machines() {
     printf '127.0.0.1 localhost\n10.99.77.1 machine1 first\n10.99.77.2 machine2 second\n' >etc-hosts
     printf '#!/bin/sh\nnumber=$1\nshift\nexec ip netns exec %s$number unshare --uts --mount %s/inside $number "$@"\n' \
         "$spaces" "$work" >on
-    printf '#!/bin/sh\nmount --bind %s/etc-hosts /etc/hosts && hostname machine$1 && shift && exec "$@"\n' "$work" >inside
+    # Killed ranks leave segments of Open MPI in /dev/shm, which crash later ones of the same job number and machine.
+    printf '#!/bin/sh\nmount --bind %s/etc-hosts /etc/hosts && mount -t tmpfs none /dev/shm && hostname machine$1 && shift && exec "$@"\n' "$work" >inside
     chmod +x on inside
     ./on 1 true
 }

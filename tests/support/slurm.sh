@@ -60,7 +60,8 @@ fi
 # submit FOLDER OPTION... FILE: submits the batch file in a folder, with the options of sbatch, and sets `job` to the
 # number of the job. It prints to FOLDER.err.
 submit() {
-    job=$(./on 1 sbatch --parsable --chdir="$1" --output="$work/$1.err" "${@:2}") || fail "$1: sbatch has failed"
+    mkdir -p "tmp/$1" # a folder of its own for Open MPI: jobs that share one remove it when it is empty
+    job=$(TMPDIR=$work/tmp/$1 ./on 1 sbatch --parsable --chdir="$1" --output="$work/$1.err" "${@:2}") || fail "$1: sbatch has failed"
 }
 
 # await_job JOB: waits until Slurm has ended it, 120 seconds at most.
