@@ -68,7 +68,7 @@ printf '#!/bin/sh\nexec %s "$@"\n' "$launcher" >path/mpirun
 chmod +x path/mpirun
 
 pair notice && noticed=$job
-pair limit && limited=$job
+pair limit --signal=CONT@1 && limited=$job
 pair cancelled && cancelled=$job
 pair killed && killed=$job
 file=mpirun.sh PATH=$work/path:$PATH pair launched && launched=$job
