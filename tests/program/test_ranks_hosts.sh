@@ -9,33 +9,7 @@ support=$(realpath "$(dirname "$0")/../support")
 . "$support/expect.sh" "$1" "$2:0"
 backend=$2
 . "$support/ranks.sh" "$3"
-spaces=p2p$$-
-# end_machines: kills what still runs in the namespaces, as Open MPI's daemons do behind a cut link, and removes them.
-end_machines() {
-    local number
-    for number in 1 2; do
-        ip netns pids $spaces$number 2>/dev/null | xargs -r kill -KILL
-        ip netns del $spaces$number 2>/dev/null
-    done
-}
-trap 'end_machines; rm -rf "$work"' EXIT
-
-# make_machines: two namespaces with a link between them. Fails without the rights.
-make_machines() {
-    local number
-    for number in 1 2; do
-        ip netns add $spaces$number && ip -n $spaces$number link set lo up || return
-    done
-    ip link add link1 netns ${spaces}1 type veth peer name link2 netns ${spaces}2 || return
-    for number in 1 2; do
-        ip -n $spaces$number addr add 10.99.77.$number/24 dev link$number && ip -n $spaces$number link set link$number up || return
-    done
-    ip netns exec ${spaces}1 unshare --uts true
-}
-if ! command -v ip >/dev/null || ! command -v unshare >/dev/null || ! make_machines 2>why.txt; then
-    skipped "ranks on two machines" "no network namespaces: $(head -n 1 why.txt 2>/dev/null)"
-    exit 0
-fi
+. "$support/machines.sh" "ranks on two machines"
 
 # What a launcher calls in place of ssh: agent [-x] ADDRESS COMMAND...
 cat >agent <<END
@@ -43,10 +17,9 @@ cat >agent <<END
 [ "\$1" = -x ] && shift
 number=\${1##*.}
 shift
-exec ip netns exec $spaces\$number unshare --uts sh -c "hostname machine\$number; \$*"
+exec $work/on \$number sh -c "\$*"
 END
 mkdir path
-is_openmpi() { [[ $launcher == *openmpi* ]]; }
 if is_openmpi; then
     way="--mca plm_rsh_agent $work/agent --mca oob_tcp_keepalive_time 5 -x P2P_RANK_TIMEOUT"
 else
@@ -74,20 +47,11 @@ if [ "$(nproc)" -gt 1 ]; then
         apart 1 taskset -c 0 "$p2p" train "${base[@]}" --backend "$backend" --out bound --steps 1
 fi
 expect 0 "" "$p2p" train "${base[@]}" --device "$backend:0,$backend:1" --out together --epochs 2
-for model in generator discriminator; do same_weights apart/$model.safetensors together/$model.safetensors; done
-[ "$(losses apart/metrics.jsonl | sed 1d)" = "$(losses together/metrics.jsonl | sed 1d)" ] || fail "other losses"
+same_training apart together
 
 echo "-- the example of train/MACHINES.md for two machines, with their addresses and a small network"
-page=$support/../../train/MACHINES.md
-sed -n 's/^    //; /^cat > hosts/,/^mpirun --hostfile hosts/p' "$page" |
-    sed -e "s|/opt/p2p/p2p|$p2p|; s/DIR/toys/" -e "/^mpirun/s/\$/ --size 32 --ngf 4 --ndf 4 --backend $backend --epochs 1/" >example.sh
-if ! is_openmpi; then # "MPICH is started by `mpirun ...`, with lines such as `first:4`"
-    sed -i -e "s/^mpirun --hostfile hosts -np 8 /$(grep -o 'mpirun -f hosts [^`]*' "$page") /" \
-        -e "s/ slots=4$/$(grep -o '`first:4`' "$page" | tr -d '\`a-z')/" example.sh
-fi
+hosts_example --size 32 --ngf 4 --ndf 4 --backend "$backend" --epochs 1
 sed -i 's/^first/10.99.77.1/; s/^second/10.99.77.2/' example.sh
-grep -qE '^10.99.77.2( slots=4|:4)$' example.sh && grep -qE '^mpirun (--hostfile hosts|-f hosts -ppn 4) -np 8 .*p2p train .* --gpus 1 ' example.sh ||
-    fail "there is no example: $(cat example.sh)"
 expect 0 "batch: 16 pairs on each of 8 devices, 128 per step" \
     $limit ./agent 10.99.77.1 "PATH=$work/path:$PATH sh $work/example.sh"
 printed "rank 4 on machine2: $backend:0," "the first rank of the second machine"
@@ -111,7 +75,7 @@ eight 2 few
 eight 8 many
 devices=$backend:0,$backend:1,$backend:2,$backend:3
 expect 0 "" "$p2p" train "${wide[@]}" --device "$devices,$devices" --steps 8 --out many1
-for model in generator discriminator; do same_weights many/$model.safetensors many1/$model.safetensors; done
+same_training many many1
 # Gradients in float64. Sums go to the second machine and return: each machine sends them once. MPICH finds that both
 # machines are this one, and does not use the link.
 bytes=$((8 * ($(sed -nE 's/^networks:.* with ([0-9]+) parameters.* with ([0-9]+)$/\1 + \2/p' err.txt))))
@@ -127,7 +91,7 @@ for _ in $(seq 500); do
     sleep 0.05
 done
 begun=$SECONDS
-ip -n ${spaces}1 link set link1 down
+cut_link
 for _ in $(seq 150); do
     [ -z "$(ranks_of cut)" ] && break
     sleep 0.1

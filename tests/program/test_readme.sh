@@ -124,7 +124,7 @@ check_command() {
                 [ "$owner" = help ] && owner=${words[i + 2]-presets}
                 [ -n "${commands[$owner]-}" ] || [ "$owner" = presets ] || fail "$place: p2p has no command $owner"
                 ;;
-            mpirun | srun | */mpirun) owner=launcher ;;
+            mpirun | srun | scancel | */mpirun) owner=launcher ;;
             ci/* | tests/*) [ -f "$source/$word" ] && owner=$word ;;
             */test_ops) owner=tests/operations/test_ops.c ;;
             '|') owner=any ;;

@@ -104,3 +104,11 @@ differ() {
     "$compare" "$@" >difference.txt || fail "$1 and $2: $(cat difference.txt)"
     echo "$1 and $2: $(cat difference.txt)"
 }
+
+# same_training OUT OUT: checks that weights and losses are equal. The ranks of two machines have devices of one name, so
+# metadata and the first line of losses differ.
+same_training() {
+    local model
+    for model in generator discriminator; do same_weights "$1/$model.safetensors" "$2/$model.safetensors"; done
+    [ "$(losses "$1/metrics.jsonl" | sed 1d)" = "$(losses "$2/metrics.jsonl" | sed 1d)" ] || fail "$2: other losses than $1"
+}

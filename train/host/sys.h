@@ -201,7 +201,8 @@ void sys_signals_keep_ignored(void);
 
 /* From now on signals that ask a process to end, such as SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR1,
  * request a stop "after this `what`" instead of ending it. A second SIGINT, SIGTERM or SIGQUIT ends it at
- * once. Call it again after a library may have replaced the handlers; `what` is then the same. */
+ * once, but SIGTERM does not in a job of Slurm or LSF. Call it again after a library may have replaced the
+ * handlers; `what` is then the same. */
 void sys_stop_listen(const char *what);
 
 /* P2P_STOPPED if a signal has requested a stop. */

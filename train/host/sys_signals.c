@@ -39,7 +39,7 @@ typedef enum {
  * nor real-time signals. Batch systems announce the end of a job by SIGUSR1, SIGUSR2 or SIGXCPU. */
 static struct {
     const int number;
-    const stop_kind kind;
+    stop_kind kind;
     const char *const name; /* for users */
     bool ignored;           /* when the process started; it stays so */
     bool handled;           /* by request_stop */
@@ -134,6 +134,18 @@ static bool is_request(int number) {
     return false;
 }
 
+/* Slurm sends SIGTERM twice within milliseconds at a job's time limit, LSF sends it after SIGINT; both end
+ * with SIGKILL. So in their jobs SIGTERM is a notice. */
+static bool is_batch_job(void) {
+    return getenv("SLURM_JOB_ID") || getenv("LSB_JOBID");
+}
+
+static void choose_kind_of_term(void) {
+    const stop_kind kind = is_batch_job() ? NOTICE : REQUEST;
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (stop_signals[i].number == SIGTERM) stop_signals[i].kind = kind;
+}
+
 /* A signal handler: async-signal-safe calls only. Further notices are ignored: a terminal that is closed
  * sends SIGHUP, and so do its shell, before it or after it, and service managers after SIGTERM; the kernel
  * repeats SIGXCPU every second. After a request the next one has its default action. After a notice
@@ -163,10 +175,12 @@ static bool is_taken(int i) {
 void sys_stop_listen(const char *what) {
     if (stop_signal != 0) return;
     sys_signals_keep_ignored();
-    if (stop_note_length == 0) /* before the first handler is installed */
-        stop_note_length =
-            (size_t)snprintf(stop_note, sizeof stop_note,
-                             "\nstopping after this %s; a second Ctrl-C or SIGTERM stops at once\n", what);
+    if (stop_note_length == 0) { /* before the first handler is installed */
+        choose_kind_of_term();
+        stop_note_length = (size_t)snprintf(stop_note, sizeof stop_note,
+                                            "\nstopping after this %s; a second Ctrl-C%s stops at once\n",
+                                            what, is_request(SIGTERM) ? " or SIGTERM" : "");
+    }
     struct sigaction wanted = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
     sigemptyset(&wanted.sa_mask);
     for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);

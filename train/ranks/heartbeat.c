@@ -6,6 +6,7 @@
  */
 #include "heartbeat_connect.h"
 #include "heartbeat_waits.h"
+#include "ranks_launch.h"
 
 #include "host/sys.h"
 #include "host/text.h"
@@ -130,8 +131,8 @@ static const char *describe_kept(void) {
 static void hint_command(void) {
     sys_monitor_enter(beat.monitor);
     if (beat.command[0])
-        text_line(stderr, "hint: %s, on what is left, under mpirun for several ranks, with: %s",
-                  describe_kept(), beat.command);
+        text_line(stderr, "hint: %s, on what is left, under %s for several ranks, with: %s", describe_kept(),
+                  launch_command(), beat.command);
     else
         text_line(stderr, "hint: start the command again, on what is left");
     sys_monitor_leave(beat.monitor);

@@ -169,6 +169,10 @@ p2p_status ranks_share_text(const ranks *r, char **text) {
 
 /* ---- Joining ------------------------------------------------------------------------------------------ */
 
+const char *ranks_launcher(void) {
+    return launch_command();
+}
+
 p2p_status ranks_look(int *size, int *rank) {
     launch found;
     P2P_TRY(launch_find(&found));
@@ -341,8 +345,10 @@ static p2p_status check_count(const ranks *r, const mpi_table *table, int starte
     if (r->size == 1 && started > 1) {
         p2p_fail(P2P_USAGE, "%s finds this process alone, and not the %d that were started together",
                  table->implementation, started);
-        return p2p_hint(P2P_USAGE, "the launcher has to be that of this MPI, which P2P_MPI may have chosen; "
-                                   "P2P_MPI=off trains in each process by itself");
+        return p2p_hint(
+            P2P_USAGE,
+            "the launcher has to be that of this MPI, which P2P_MPI may have chosen; "
+            "for most builds of MPICH srun needs --mpi=pmi2; P2P_MPI=off trains in each process by itself");
     }
     if (r->size <= MOST_RANKS) return P2P_OK;
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);

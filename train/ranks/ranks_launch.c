@@ -3,6 +3,7 @@
 
 #include "p2p_object.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,14 @@ p2p_status launch_find(launch *found) {
     return P2P_OK;
 }
 
+/* What mpirun itself starts by srun, one task per machine, passes the variables of that srun on. */
+const char *launch_command(void) {
+    const launch found = find_launcher();
+    const bool openmpi = number_in("OMPI_COMM_WORLD_SIZE", 0) > 0;
+    return !openmpi && found.size > 1 && number_in("SLURM_STEP_NUM_TASKS", 0) == found.size ? "srun"
+                                                                                            : "mpirun";
+}
+
 /* ---- Loading ------------------------------------------------------------------------------------------ */
 
 static const char *launcher_name(launch_kind kind) {
@@ -63,12 +72,11 @@ static const char *package_hint(launch_kind kind) {
     switch (kind) {
     case LAUNCH_MPICH:
         return "install libmpich-dev and build p2p again, or only the library (Debian: libmpich12) if the "
-               "file is "
-               "there; P2P_MPI=off trains in each process by itself";
+               "file is there; for Open MPI, srun needs --mpi=pmix; P2P_MPI=off trains in each process by "
+               "itself";
     default:
         return "install libopenmpi-dev and build p2p again, or only the library (Debian: libopenmpi3) if the "
-               "file "
-               "is there; P2P_MPI=off trains in each process by itself";
+               "file is there; P2P_MPI=off trains in each process by itself";
     }
 }
 
@@ -84,9 +92,9 @@ p2p_status launch_load(const launch *found, const mpi_table **table) {
         p2p_fail(P2P_USAGE,
                  "srun has started %d tasks, but without an MPI by which they could find each other",
                  found->size);
-        return p2p_hint(P2P_USAGE,
-                        "srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun in the batch "
-                        "script; P2P_MPI=off trains in each task by itself");
+        return p2p_hint(
+            P2P_USAGE, "srun --mpi=pmix for Open MPI, --mpi=pmi2 for MPICH (srun --mpi=list shows what there "
+                       "is), or mpirun in the batch script; P2P_MPI=off trains in each task by itself");
     }
     const p2p_status status = load_either(found->kind, table);
     if (status == P2P_OK) return P2P_OK;

@@ -20,6 +20,8 @@ typedef struct {
 
 /* P2P_USAGE if P2P_MPI has another value. */
 p2p_status launch_find(launch *found);
+/* What has started this process with others, for hints: "mpirun" or "srun". */
+const char *launch_command(void);
 /* Load the functions of the launcher's MPI. The message names the launcher, the hint has what to install. */
 p2p_status launch_load(const launch *found, const mpi_table **table);
 

@@ -15,8 +15,8 @@
  * the hint stays. */
 static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint, const char *more) {
     if (t->ranks)
-        return p2p_hint(status, "%scontinue, under mpirun with %d ranks as before, with: %s%s", hint,
-                        ranks_size(t->ranks), t->command, more);
+        return p2p_hint(status, "%scontinue, under %s with %d ranks as before, with: %s%s", hint,
+                        ranks_launcher(), ranks_size(t->ranks), t->command, more);
     char *command = settings_resume_command(t->all);
     if (command) p2p_hint(status, "%scontinue with: %s%s", hint, command, more);
     free(command);

@@ -105,6 +105,38 @@ static void the_second_request_ends_at_once(void **state) {
         check_ended_by(run_child(ask_twice, insisting[i]), insisting[i]);
 }
 
+/* Jobs of batch systems: SIGTERM is repeated, or follows SIGINT. */
+static void in_a_job(const char *variable, int number) {
+    setenv(variable, "1", 1);
+    prepare();
+    raise(number);
+    raise(SIGTERM);
+    raise(SIGTERM);
+    require(sys_stop_signal() == number);
+    sys_stop_end();
+}
+static void in_a_job_of_slurm(int number) {
+    in_a_job("SLURM_JOB_ID", number);
+}
+static void in_a_job_of_lsf(int number) {
+    in_a_job("LSB_JOBID", number);
+}
+static void interrupt_twice_in_a_job(int number) {
+    setenv("SLURM_JOB_ID", "1", 1);
+    prepare();
+    raise(SIGTERM);
+    raise(number);
+    raise(number);
+}
+
+static void batch_systems_repeat_sigterm(void **state) {
+    (void)state;
+    check_ended_by(run_child(in_a_job_of_slurm, SIGTERM), SIGTERM);
+    check_ended_by(run_child(in_a_job_of_slurm, SIGINT), SIGINT);
+    check_ended_by(run_child(in_a_job_of_lsf, SIGINT), SIGINT);
+    check_ended_by(run_child(interrupt_twice_in_a_job, SIGINT), SIGINT);
+}
+
 static void stay_ignored(int number) {
     signal(number, SIG_IGN);
     prepare();
@@ -158,10 +190,13 @@ static void replaced_handlers_return(void **state) {
 }
 
 int main(void) {
+    unsetenv("SLURM_JOB_ID"); /* the tests themselves may run in a job */
+    unsetenv("LSB_JOBID");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_requests_a_stop),
         cmocka_unit_test(further_notices_have_no_effect),
         cmocka_unit_test(the_second_request_ends_at_once),
+        cmocka_unit_test(batch_systems_repeat_sigterm),
         cmocka_unit_test(ignored_ones_stay_ignored),
         cmocka_unit_test(timers_of_others_stay),
         cmocka_unit_test(replaced_handlers_return),
