@@ -19,9 +19,9 @@
 
 typedef struct {
     const settings *all;
-    ranks *ranks; /* whose devices make each step together; NULL: one */
-    bool training;      /* the training step; otherwise the generator alone */
-    double started;     /* clock reading of bench_open */
+    ranks *ranks;   /* whose devices make each step together; NULL: one */
+    bool training;  /* the training step; otherwise the generator alone */
+    double started; /* clock reading of bench_open */
     setup_devices devices;
     pix2pix *model;
     setup_plan planned;
