@@ -1,7 +1,8 @@
 # Writes OUTPUT, a C file with the bytes of FILES (a list) in TABLE (e.g. "ocl_source ocl_sources"), an array declared in
 # HEADER. Each element has a file's name, its bytes and their number; the last one has no name.
 # COUNT, if it is given, is a constant for the number of files.
-# INCLUDES, if it is given, is the folder of files that FILES include: #include "NAME" is replaced by the file's text.
+# INCLUDED, if it is given, are files that FILES may include: #include "PATH" is replaced by the text of the one whose name
+# ends with PATH. They include nothing themselves.
 set(ROWS "")
 set(BODY "")
 set(NUMBER 0)
@@ -12,8 +13,23 @@ function(to_bytes HEX VARIABLE)
   set(${VARIABLE} "${HEX}" PARENT_SCOPE)
 endfunction()
 
+# Sets the variable to the text of the included file PATH, in digits of base 16.
+function(read_included PATH VARIABLE)
+  set(TEXT "")
+  foreach(FILE IN LISTS INCLUDED)
+    if("/${FILE}" MATCHES "/${PATH}$")
+      file(READ ${FILE} TEXT HEX)
+      file(STRINGS ${FILE} INNER REGEX "^#include")
+    endif()
+  endforeach()
+  if(NOT TEXT MATCHES "0a$" OR INNER)
+    message(FATAL_ERROR "${PATH}: it is not in the list of included files, includes others, or does not end with a line's end")
+  endif()
+  set(${VARIABLE} ${TEXT} PARENT_SCOPE)
+endfunction()
+
 # In TEXT, bytes of the file NAME, replaces the line LINE by the file PATH, between directives from which compilers know
-# the number of each line. Sets the variable to the result.
+# the number of each line. Nothing is inserted before that line yet. Sets the variable to the result.
 function(insert_file TEXT LINE PATH NAME VARIABLE)
   string(HEX "${LINE}\n" LINE)
   to_bytes(${LINE} LINE)
@@ -22,7 +38,7 @@ function(insert_file TEXT LINE PATH NAME VARIABLE)
   string(REGEX MATCHALL "0x0a," LINES_BEFORE "${BEFORE}")
   list(LENGTH LINES_BEFORE NEXT)
   math(EXPR NEXT "${NEXT} + 2")
-  file(READ ${INCLUDES}/${PATH} INSERTED HEX)
+  read_included(${PATH} INSERTED)
   string(HEX "#line 1 \"${PATH}\"\n" BEGIN)
   string(HEX "#line ${NEXT} \"${NAME}\"\n" END)
   to_bytes("${BEGIN}${INSERTED}${END}" INSERTED)
@@ -34,8 +50,9 @@ foreach(FILE IN LISTS FILES)
   get_filename_component(NAME ${FILE} NAME)
   file(READ ${FILE} BYTES HEX)
   to_bytes("${BYTES}" BYTES)
-  if(INCLUDES)
+  if(INCLUDED)
     file(STRINGS ${FILE} LINES REGEX "^#include \"")
+    list(REVERSE LINES)
     foreach(LINE IN LISTS LINES)
       string(REGEX REPLACE "^#include \"(.*)\"$" "\\1" PATH "${LINE}")
       insert_file("${BYTES}" "${LINE}" ${PATH} ${NAME} BYTES)

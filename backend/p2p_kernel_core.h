@@ -1,6 +1,6 @@
 /* What the kernels of several backends have in common, for CUDA C and OpenCL C: numbers that hosts pass to
- * them, the words of the step block, and the update by Adam. The reference has its own code, with which they
- * are compared.
+ * them, which op/op.c compares with the host's, the words of the step block, and the update by Adam. The
+ * reference has its own code, with which they are compared. Includes no other header.
  */
 #ifndef P2P_KERNEL_CORE_H
 #define P2P_KERNEL_CORE_H
@@ -23,11 +23,11 @@
  * vector. The caller has beta1, rest1 = 1 - beta1, beta2, rest2 = 1 - beta2, eps and, of the step block, lr
  * and root. */
 #define ADAM(type, p, g, m, v)                                                                               \
-    {                                                                                                        \
-        const type d_ = g, m_ = beta1 * m + rest1 * d_, v_ = beta2 * v + rest2 * (d_ * d_);                  \
-        m = m_;                                                                                              \
-        v = v_;                                                                                              \
-        p -= lr * m_ / (sqrt(v_) * root + eps);                                                              \
-    }
+    do {                                                                                                     \
+        const type d_ = (g), m_ = beta1 * (m) + rest1 * d_, v_ = beta2 * (v) + rest2 * (d_ * d_);            \
+        (m) = m_;                                                                                            \
+        (v) = v_;                                                                                            \
+        (p) -= lr * m_ / (sqrt(v_) * root + eps);                                                            \
+    } while (0)
 
 #endif

@@ -4,8 +4,8 @@
  * A draw is a pure function of a key and a counter: there is no generator state to save or to share between
  * threads. All random numbers of p2p are made here: dropout masks, initial weights, augmentation, shuffling.
  * The keys of dropout masks and of all other draws differ in their high word, so no draw is used twice.
- * The rounds and the words of dropout masks are in p2p_philox_core.h, which CUDA C includes too; OpenCL C
- * implements them again.
+ * The rounds and the words of dropout masks are in p2p_philox_core.h, which CUDA C and OpenCL C
+ * include too.
  */
 #ifndef P2P_PHILOX_H
 #define P2P_PHILOX_H

@@ -20,7 +20,7 @@ enum { P2P_PHILOX_ROUNDS = 10 };
 /* Upper and lower half of factor * x. */
 P2P_PHILOX_INLINE void p2p_philox_multiply(unsigned factor, P2P_PHILOX_WORD x, P2P_PHILOX_WORD *high,
                                            P2P_PHILOX_WORD *low) {
-#ifdef __OPENCL_VERSION__ /* has no unsigned long long */
+#if defined(__OPENCL_VERSION__) || defined(__OPENCL_C_VERSION__) /* has no unsigned long long */
     *high = mul_hi(x, (P2P_PHILOX_WORD)(factor));
     *low = x * factor;
 #else

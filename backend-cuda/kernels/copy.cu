@@ -110,7 +110,8 @@ KERNEL adam(const long long elements, float *p, const void *g, const int g_bf16,
         g_bf16 ? load_flat<4>((const bf16 *)g + at, count) : load_flat<4>((const float *)g + at, count);
     pack<4> one = load_flat<4>(p + at, count), first = load_flat<4>(m + at, count),
             second = load_flat<4>(v + at, count);
-    EACH(i, 4) ADAM(float, one.v[i], d.v[i], first.v[i], second.v[i]) put_flat(p + at, one, count, 0);
+    EACH(i, 4) ADAM(float, one.v[i], d.v[i], first.v[i], second.v[i]);
+    put_flat(p + at, one, count, 0);
     put_flat(m + at, first, count, 0);
     put_flat(v + at, second, count, 0);
     if (copy_type == COPY_F32) put_flat((float *)copy + at, one, count, 0);

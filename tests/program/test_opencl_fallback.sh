@@ -128,7 +128,8 @@ for _ in $(seq 600); do
     [ "$(find own -name '*.so' 2>/dev/null | wc -l)" -ge 4 ] && break
     sleep 0.05
 done
-{ kill -KILL $process && wait $process; } 2>/dev/null
+kill -KILL $process 2>/dev/null || fail "it ended before the kill"
+wait $process 2>/dev/null
 kernels | while read -r name; do # those without a record are cut short, as a power failure may do
     grep -qaF "${name#own/pocl/}" own/driver-files-* || truncate -s -1 "$name"
 done

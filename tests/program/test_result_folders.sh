@@ -145,7 +145,7 @@ hold halves "$p2p" pairs lowres many halves --workers 1
 killed "$p2p" pairs lowres many halves
 
 echo "-- p2p sample-data"
-hold more "$p2p" sample-data more --count 500 --size 32
+hold more "$p2p" sample-data more --count 2000 --size 32
 refused "$p2p" sample-data more --count 4 --size 32 --seed 2
 completes
 finish

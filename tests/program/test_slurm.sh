@@ -133,7 +133,7 @@ if [ -e "${p2p%/*}/p2p-mpi-mpich.so" ]; then
     same_training two pmi2
     P2P_MPI=mpich ./on 1 srun --mpi=pmix --nodes=2 --ntasks=2 p2p "${short[@]}" --out none >out.txt 2>err.txt && fail "MPICH has PMIx?"
     printed "p2p: MPICH finds this process alone, and not the 2 that were started together" "MPICH without PMIx"
-    printed "for most builds of MPICH srun needs --mpi=pmi2" "MPICH without PMIx"
+    printed "--mpi=pmi2 for most builds of MPICH" "MPICH without PMIx"
 fi
 ./on 1 srun --mpi=pmi2 --nodes=2 --ntasks=2 alone/p2p "${short[@]}" --out none >out.txt 2>err.txt && fail "it does without its part for MPI"
 printed "for Open MPI, srun needs --mpi=pmix" "a lone program under pmi2"

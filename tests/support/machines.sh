@@ -36,7 +36,7 @@ cut_link() {
     ip -n ${spaces}1 link set link1 down
 }
 if ! command -v ip >/dev/null || ! command -v unshare >/dev/null || ! make_machines 2>why.txt; then
-    skipped "$1" "no network namespaces: $(head -n 1 why.txt 2>/dev/null)"
+    skipped "$1" "no network namespaces, or no mounts in them: $(head -n 1 why.txt 2>/dev/null)"
     exit 0
 fi
 

@@ -10,7 +10,7 @@
 
 enum { SMALLEST_TRANSFER = 1 << 20, GROWTH = 8, TRANSFERS = 3 };
 
-static const double longest_transfers = 0.2; /* seconds, for all of one size */
+static const double longest_transfers = 0.5; /* seconds, for all of one size */
 static const double slow_bytes_per_s = 2e9;  /* between host and GPU: less than two lanes of PCI Express 3 */
 
 /* ---- Rates -------------------------------------------------------------------------------------------- */

@@ -347,8 +347,9 @@ static p2p_status check_count(const ranks *r, const mpi_table *table, int starte
                  table->implementation, started);
         return p2p_hint(
             P2P_USAGE,
-            "the launcher has to be that of this MPI, which P2P_MPI may have chosen; "
-            "for most builds of MPICH srun needs --mpi=pmi2; P2P_MPI=off trains in each process by itself");
+            "the launcher has to be that of this MPI, which P2P_MPI may have chosen; srun needs --mpi=pmix "
+            "for "
+            "Open MPI and --mpi=pmi2 for most builds of MPICH; P2P_MPI=off trains in each process by itself");
     }
     if (r->size <= MOST_RANKS) return P2P_OK;
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);

@@ -46,12 +46,13 @@ p2p_status launch_find(launch *found) {
     return P2P_OK;
 }
 
-/* What mpirun itself starts by srun, one task per machine, passes the variables of that srun on. */
+/* What mpirun itself starts by srun, one task per machine, passes the variables of that srun on: Open MPI's
+ * sets the first variable, MPICH's proxies the second. */
 const char *launch_command(void) {
     const launch found = find_launcher();
-    const bool openmpi = number_in("OMPI_COMM_WORLD_SIZE", 0) > 0;
-    return !openmpi && found.size > 1 && number_in("SLURM_STEP_NUM_TASKS", 0) == found.size ? "srun"
-                                                                                            : "mpirun";
+    const bool by_mpirun = number_in("OMPI_COMM_WORLD_SIZE", 0) > 0 || getenv("MPI_LOCALRANKID");
+    return !by_mpirun && found.size > 1 && number_in("SLURM_STEP_NUM_TASKS", 0) == found.size ? "srun"
+                                                                                              : "mpirun";
 }
 
 /* ---- Loading ------------------------------------------------------------------------------------------ */

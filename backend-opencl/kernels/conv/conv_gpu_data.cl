@@ -23,19 +23,19 @@
 #ifdef TRANSPOSED
 #define PUT_W    put_column
 #define TURNED_B true
-static inline int depth_of(int e) {
+INLINED int depth_of(int e) {
     return e % 4 * 4;
 }
-static inline int column_of(int e) {
+INLINED int column_of(int e) {
     return e / 4;
 }
 #else
 #define PUT_W    put_quad
 #define TURNED_B false
-static inline int depth_of(int e) {
+INLINED int depth_of(int e) {
     return e / (WIDTH / 4) % 16;
 }
-static inline int column_of(int e) {
+INLINED int column_of(int e) {
     return e / (WIDTH * 4) * 16 + e % (WIDTH / 4) * 4;
 }
 #endif
@@ -57,7 +57,7 @@ typedef struct {
     int row_h[A_LOADS], row_w[A_LOADS];
 } sources;
 
-static inline void find_rows(sources *from, __global const STORED *x, ulong image_size, const phase *p, long first_row,
+INLINED void find_rows(sources *from, __global const STORED *x, ulong image_size, const phase *p, long first_row,
                              int item, GEOMETRY) {
     for (int j = 0; j < A_LOADS; j++) {
         const int e = item + j * GROUP;
@@ -70,7 +70,7 @@ static inline void find_rows(sources *from, __global const STORED *x, ulong imag
 }
 
 /* Columns beyond the last block read the first block instead, and are not stored. */
-static inline void find_columns(sources *from, __global const float *w, int first_column, int item, GEOMETRY) {
+INLINED void find_columns(sources *from, __global const float *w, int first_column, int item, GEOMETRY) {
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const long taps = (long)taps_h * taps_w;
     for (int j = 0; j < B_LOADS; j++) {
@@ -98,7 +98,7 @@ typedef struct {
     int channels_left;
 } walk;
 
-static inline walk walk_from(long step, const phase *p, GEOMETRY) {
+INLINED walk walk_from(long step, const phase *p, GEOMETRY) {
 #ifdef TRANSPOSED
     const int block_taps = (out_channels + 15) / 16 * taps_h * taps_w;
 #else
@@ -117,7 +117,7 @@ static inline walk walk_from(long step, const phase *p, GEOMETRY) {
     return at;
 }
 
-static inline void walk_on(walk *at, const phase *p) {
+INLINED void walk_on(walk *at, const phase *p) {
     at->w += p->direction, at->x += p->direction * 16, at->filter += p->tap_step * 256;
     if (at->w != at->end_w) return;
     at->w = 0, at->x += at->next_row_x, at->filter += at->next_row_filter, at->h += p->direction;
@@ -125,7 +125,7 @@ static inline void walk_on(walk *at, const phase *p) {
     at->h = 0, at->x += at->next_block_x, at->filter += at->next_block_filter, at->channels_left -= 16;
 }
 
-static inline void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
+INLINED void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
                              GEOMETRY) {
     for (int j = 0; j < A_LOADS; j++) {
         rows[j] = 0.0f;
@@ -134,7 +134,7 @@ static inline void load_rows(float4 rows[A_LOADS], const sources *from, const wa
     }
 }
 
-static inline void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
+INLINED void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
                                 int taps_w) {
     for (int j = 0; j < B_LOADS; j++) columns[j] = *(__global const float4 *)(from->column[j] + at->filter);
 }
@@ -143,15 +143,15 @@ typedef struct {
     int tap; /* the first one of the step */
 } walk;
 
-static inline walk walk_from(long step, const phase *p, GEOMETRY) {
+INLINED walk walk_from(long step, const phase *p, GEOMETRY) {
     return (walk){(int)step * TAPS_OF_STEP};
 }
 
-static inline void walk_on(walk *at, const phase *p) {
+INLINED void walk_on(walk *at, const phase *p) {
     at->tap += TAPS_OF_STEP;
 }
 
-static inline void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
+INLINED void load_rows(float4 rows[A_LOADS], const sources *from, const walk *at, const phase *p, int item,
                              GEOMETRY) {
     for (int j = 0; j < A_LOADS; j++) {
         const int q = (item + j * GROUP) % 4, tap = at->tap + q / (WALKED / 4), a = tap / p->count_s;
@@ -162,7 +162,7 @@ static inline void load_rows(float4 rows[A_LOADS], const sources *from, const wa
     }
 }
 
-static inline void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
+INLINED void load_columns(float4 columns[B_LOADS], const sources *from, const walk *at, const phase *p, int item,
                                 int taps_w) {
     for (int j = 0; j < B_LOADS; j++) {
         const int tap = at->tap + depth_of(item + j * GROUP) / WALKED, a = tap / p->count_s;

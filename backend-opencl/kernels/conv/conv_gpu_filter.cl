@@ -37,7 +37,7 @@ typedef struct {
     int tap, lane;
 } filter_row;
 
-static inline filter_row row_of(long m, int taps) {
+INLINED filter_row row_of(long m, int taps) {
     const long t = m / WALKED;
     return (filter_row){t / taps, (int)(t % taps), (int)(m % WALKED)};
 }
@@ -61,7 +61,7 @@ typedef struct {
     int h, w, pixels, x, dy, next_row_x, next_image_x, next_image_dy;
 } advance;
 
-static inline advance advance_of(ulong x_image, ulong dy_image, GEOMETRY) {
+INLINED advance advance_of(ulong x_image, ulong dy_image, GEOMETRY) {
     const int pixels = DEPTH % (out_h * out_w), on = DEPTH / (out_h * out_w);
     advance by = {pixels / out_w * stride, pixels % out_w * stride, pixels};
     by.x = on * (int)x_image + (by.h * in_w + by.w) * 16;
@@ -72,7 +72,7 @@ static inline advance advance_of(ulong x_image, ulong dy_image, GEOMETRY) {
     return by;
 }
 
-static inline void find_rows(sources *from, __global const STORED *x, ulong image_size, filter_row read,
+INLINED void find_rows(sources *from, __global const STORED *x, ulong image_size, filter_row read,
                              long first_pixel, int item, GEOMETRY) {
     const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
     const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;
@@ -90,7 +90,7 @@ static inline void find_rows(sources *from, __global const STORED *x, ulong imag
 }
 
 /* Columns beyond the last block read the first block instead, and are not stored. */
-static inline void find_columns(sources *from, __global const STORED *dy, ulong image_size, int first_column,
+INLINED void find_columns(sources *from, __global const STORED *dy, ulong image_size, int first_column,
                                 long first_pixel, int item, GEOMETRY) {
     const long out_plane = (long)out_h * out_w, columns = (out_channels + 15) / 16 * 16;
     for (int j = 0; j < B_LOADS; j++) {
@@ -102,7 +102,7 @@ static inline void find_columns(sources *from, __global const STORED *dy, ulong 
     }
 }
 
-static inline void load_rows(float4 rows[A_LOADS], sources *from, const advance *by, int item, GEOMETRY) {
+INLINED void load_rows(float4 rows[A_LOADS], sources *from, const advance *by, int item, GEOMETRY) {
     for (int j = 0; j < A_LOADS; j++) {
         rows[j] = 0.0f;
         if (A_PIXEL(j) < from->pixels_left && is_inside(from->row_h[j], from->row_w[j], in_h, in_w))
@@ -116,7 +116,7 @@ static inline void load_rows(float4 rows[A_LOADS], sources *from, const advance 
     }
 }
 
-static inline void load_columns(float4 columns[B_LOADS], sources *from, const advance *by, int first_column, int item,
+INLINED void load_columns(float4 columns[B_LOADS], sources *from, const advance *by, int first_column, int item,
                                 GEOMETRY) {
     const int out_plane = out_h * out_w;
     for (int j = 0; j < B_LOADS; j++) {
@@ -154,7 +154,7 @@ static inline void load_columns(float4 columns[B_LOADS], sources *from, const ad
 /* ---- The product ----------------------------------------------------------------------------------- */
 
 /* Stores 4 channels k of a row. The block's rows that are omitted with WALKED become zero. */
-static inline void store_quad(float4 sum, __global float *to, int lane, int accumulate) {
+INLINED void store_quad(float4 sum, __global float *to, int lane, int accumulate) {
     store_float4(sum, to + lane * 16, 4, accumulate);
     for (lane += WALKED; lane < 16 && !accumulate; lane += WALKED) *(__global float4 *)(to + lane * 16) = 0.0f;
 }

@@ -16,11 +16,11 @@
     __attribute__((reqd_work_group_size(16 * SUBGROUPS, 1, 1)))
 
 /* Lane i gets from[i]. */
-static inline float lane_of(__global const float *from) {
+INLINED float lane_of(__global const float *from) {
     return as_float(intel_sub_group_block_read((__global const uint *)from));
 }
 
-static inline float stored_lane_of(__global const STORED *from) {
+INLINED float stored_lane_of(__global const STORED *from) {
 #ifdef STORED_BF16
     return load_stored(from + get_sub_group_local_id());
 #else
@@ -33,7 +33,7 @@ static inline float stored_lane_of(__global const STORED *from) {
 #ifndef GRADIENT
 /* Channel `lane` of the input's block that each row meets at a tap (h, w) after tap (0, 0); 0 outside the image.
  * `from` includes the tap's offset. Lanes that are not channels may hold NaN. */
-static inline void load_rows(float xs[ROWS], __global const STORED *from, const long at[ROWS], const place rows[ROWS],
+INLINED void load_rows(float xs[ROWS], __global const STORED *from, const long at[ROWS], const place rows[ROWS],
                              int h, int w, int in_h, int in_w, bool is_channel) {
     UNROLL for (int i = 0; i < ROWS; i++) {
         xs[i] = 0.0f;
@@ -45,12 +45,12 @@ static inline void load_rows(float xs[ROWS], __global const STORED *from, const 
 }
 
 /* acc[i] += x[i] of lane `lane` * w, for all rows. */
-static inline void multiply_lane(float acc[ROWS], const float xs[ROWS], int lane, float w) {
+INLINED void multiply_lane(float acc[ROWS], const float xs[ROWS], int lane, float w) {
     UNROLL for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(xs[i], lane) * w + acc[i];
 }
 
 /* acc += the rows times a 16 x 16 block of the filter, over the input channels in order. */
-static inline void multiply_block(float acc[ROWS], const float xs[ROWS], __global const float *block, int lane) {
+INLINED void multiply_block(float acc[ROWS], const float xs[ROWS], __global const float *block, int lane) {
 #ifdef TRANSPOSED
     __global const float4 *from = (__global const float4 *)(block + lane * 16);
     UNROLL for (int q = 0; q < 4; q++) {

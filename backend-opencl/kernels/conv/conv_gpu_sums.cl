@@ -3,7 +3,7 @@
  * computes 4 results; neighbouring work-items have neighbouring results.
  */
 
-static inline float4 sum_of_parts(__global const float *from, int parts, ulong part_size) {
+INLINED float4 sum_of_parts(__global const float *from, int parts, ulong part_size) {
     float4 sum = *(__global const float4 *)from;
     for (int p = 1; p < parts; p++) sum += *(__global const float4 *)(from + p * part_size);
     return sum;

@@ -10,7 +10,7 @@
 #ifndef GRADIENT
 /* Offsets of the inputs that the positions from `first_row` on meet at tap (a, b) of the phase; -1 if there is
  * none. Returns whether there is one. */
-static inline bool find_inputs(long at[POSITIONS], const phase *p, long first_row, int a, int b, ulong image_size,
+INLINED bool find_inputs(long at[POSITIONS], const phase *p, long first_row, int a, int b, ulong image_size,
                                GEOMETRY) {
     bool found = false;
     UNROLL for (int i = 0; i < POSITIONS; i++) {
@@ -25,7 +25,7 @@ static inline bool find_inputs(long at[POSITIONS], const phase *p, long first_ro
 
 /* acc += products of the positions' inputs in a block, of which `lanes` from the first on are channels, and a
  * vector of the filter. */
-static inline void multiply_inputs(float4 acc[POSITIONS], __global const STORED *from, const long at[POSITIONS],
+INLINED void multiply_inputs(float4 acc[POSITIONS], __global const STORED *from, const long at[POSITIONS],
                                    int lanes, float4 filter) {
     UNROLL for (int i = 0; i < POSITIONS; i++) {
         if (at[i] < 0 || lanes <= 0) continue; /* lanes beyond may hold NaN */
@@ -39,7 +39,7 @@ static inline void multiply_inputs(float4 acc[POSITIONS], __global const STORED 
 }
 
 /* 4 output channels of a position: sums over the work-items' products, in order of the input channels. */
-static inline float4 sum_of_products(__local const float4 *products, int quad) {
+INLINED float4 sum_of_products(__local const float4 *products, int quad) {
     float4 sum = 0.0f;
 #ifdef TRANSPOSED
     for (int i = 0; i < 4; i++) { /* 4 input channels, of 4 neighbouring outputs */

@@ -83,7 +83,7 @@ KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m
         const int lanes = LANES(i);
         float16 p1 = load_lanes(to_p + 16 * i, lanes), m1 = load_lanes(to_m + 16 * i, lanes);
         float16 v1 = load_lanes(to_v + 16 * i, lanes);
-        ADAM(float16, p1, load_lanes(from + 16 * i, lanes), m1, v1)
+        ADAM(float16, p1, load_lanes(from + 16 * i, lanes), m1, v1);
         store_lanes(m1, to_m + 16 * i, lanes);
         store_lanes(v1, to_v + 16 * i, lanes);
         store_lanes(p1, to_p + 16 * i, lanes);

@@ -81,8 +81,8 @@ KERNEL void adam(WALK, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m
         const int numbers = NUMBERS(i);
         if (numbers == 4)
             ADAM(float4, *(__global float4 *)(to_p + at), *(__global const float4 *)(from + at),
-                 *(__global float4 *)(to_m + at), *(__global float4 *)(to_v + at))
+                 *(__global float4 *)(to_m + at), *(__global float4 *)(to_v + at));
         else
-            for (ulong j = at; j < at + numbers; j++) ADAM(float, to_p[j], from[j], to_m[j], to_v[j])
+            for (ulong j = at; j < at + numbers; j++) ADAM(float, to_p[j], from[j], to_m[j], to_v[j]);
     }
 }

@@ -140,8 +140,8 @@ static uint64_t stride(uint64_t n, uint64_t dense) {
     return few_calls ? 5 + 5 * (n / dense) : 2 + 2 * (n / dense);
 }
 
-/* Each early call fails in turn, odd ones once, even ones as a lost device; of the later ones, which are
- * similar, fewer and fewer. */
+/* Of the early calls every second fails, of the later ones, which are similar, fewer and fewer: odd calls
+ * fail once, even ones as a lost device. With `few` every fifth of the early ones fails. */
 static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     inject(kind, 0);
     remove_folder(s->whole);
@@ -209,14 +209,18 @@ static void test_training_on_a_lost_device(void **state) {
 
 static void test_training_on_others(void **state) {
     (void)state;
-    fail_each_call(&picky_training, FAULT_LOST, 20);
-    fail_each_call(&recorded_training, FAULT_ONCE, 20);
+    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) {
+        fail_each_call(&picky_training, kind, 20);
+        fail_each_call(&recorded_training, kind, 20);
+    }
 }
 
 static void test_training_on_two_devices(void **state) {
     (void)state;
-    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) fail_each_call(&shared_training, kind, 60);
-    fail_each_call(&doubled_training, FAULT_LOST, 20);
+    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) {
+        fail_each_call(&shared_training, kind, 60);
+        fail_each_call(&doubled_training, kind, 20);
+    }
 }
 
 /* A failure after the last checkpoint leaves the models of an earlier step, or none. */
