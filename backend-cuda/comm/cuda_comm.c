@@ -85,7 +85,8 @@ static void mark_stuck(member *one) {
         snprintf(queue->loss, sizeof queue->loss,
                  "%s: the device was lost: NCCL's collectives on it could not be ended within %d s",
                  queue->name, CUDA_ABORT_SECONDS);
-    one->comm->stuck = queue->lost = true;
+    queue->lost = true;
+    one->comm->stuck = true;
 }
 
 /* Lost devices are left alone. */
