@@ -94,7 +94,10 @@ typedef struct {
     char name[256];     /* for display, e.g. the vendor's device name */
     char driver[256];   /* driver or library, with version */
     char unusable[512]; /* "" if the device can be opened, else the reason */
-    char details[512];  /* one line of what identifies it among others: addresses, modes; "" for none */
+    /* One line of what identifies it among others; "" for none. It begins with "PCI address 0000:3B:00.0" and
+     * a comma or its end, in this form in every backend, if that is known, and has the UUID as "GPU-..." or
+     * "MIG-...": the same card is recognised by them in other processes and backends. */
+    char details[512];
     /* "" if the device supports sessions in bf16: convolutions with math=bf16, for the shapes that op_query
      * accepts, or activations stored in bf16. Else the reason. */
     char no_bf16[256];

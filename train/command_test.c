@@ -42,7 +42,7 @@ typedef struct {
     sys_names stale; /* pictures of an earlier test, which are removed before the first one is written */
     quality_total total;
     int64_t left_out; /* pairs that were found bad after the set was opened */
-    bool saved;       /* a picture */
+    bool recorded;    /* pictures may exist that only metrics.json records */
     json_t *images;   /* of metrics.json */
     json_t *pairs;    /* of index.html */
     progress *progress;
@@ -172,7 +172,7 @@ static p2p_status save_picture(test_run *run, int folder, const char *name, cons
     P2P_TRY(result_name(run->folders[folder], name, "png", &path));
     p2p_status status = result_folder_make(run->all->out, path);
     if (status == P2P_OK) status = result_save(path, picture, run->all->force);
-    run->saved = run->saved || status == P2P_OK;
+    run->recorded = run->recorded || status == P2P_OK;
     free(path);
     return status;
 }
@@ -219,8 +219,9 @@ static p2p_status no_memory(void) {
 }
 
 /* metrics.json without numbers: records the pictures to come, so that a later test recognises those of one
- * that was interrupted. */
-static p2p_status write_names(const test_run *run) {
+ * that was interrupted. Pictures of an earlier test with the same names stay until they are replaced. */
+static p2p_status write_names(test_run *run) {
+    P2P_TRY(sys_path_exists(run->numbers_path, &run->recorded));
     json_t *images = json_array(), *object = NULL;
     bool complete = images != NULL;
     for (int64_t i = 0; i < run->count && complete; i++)
@@ -312,9 +313,9 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     return picture_grid_put(&run->grid, (int)pair->sample, &column);
 }
 
-/* After a failure: a record of pictures of which none was made would refuse the next test without --force. */
+/* After a failure: a record of pictures of which none exists would refuse the next test without --force. */
 static p2p_status remove_names(const test_run *run, p2p_status status) {
-    if (status == P2P_OK || run->saved) return status;
+    if (status == P2P_OK || run->recorded) return status;
     p2p_failure failure;
     p2p_failure_take(&failure, status);
     (void)sys_file_remove(run->numbers_path);

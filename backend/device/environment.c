@@ -18,8 +18,7 @@ static const p2p_variable core_variables[] = {
     {"P2P_MODULE_PATH", "absolute paths of folders, separated by colons", "none",
      "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
      "root, and no other user may write to them; the folder of the program is excepted. Ignored in programs "
-     "with "
-     "raised privileges.",
+     "with raised privileges.",
      false},
     {"P2P_MPI", "`openmpi`, `mpich`, or `off`", "what the launcher has set",
      "The MPI of a training that `mpirun` or `srun` has started; `off`: each process trains by itself.",

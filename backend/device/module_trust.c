@@ -6,9 +6,9 @@
  *   all programs that others have installed (p2p_path_check_private).
  * - The folder of the program: whoever can change the program, because that changes more than a module does.
  *   Whoever can write to the folder can replace the program, so the folder is not checked: builds of
- *   colleagues, with a umask of 002, and on file systems without permissions are used. A module
- *   is refused if users can change it who can't change the program: in a folder with the sticky bit, such as
- * /tmp, anyone can add a module, and a file may have been opened to others by itself. */
+ *   colleagues, with a umask of 002, and on file systems without permissions are used. A module is refused if
+ *   users can change it who can't change the program: in a folder with the sticky bit, such as /tmp, anyone
+ *   can add a module, and a file may have been opened to others by itself. */
 #define _GNU_SOURCE /* S_ISVTX */
 #include "module_trust.h"
 

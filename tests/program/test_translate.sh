@@ -265,6 +265,8 @@ grep -q '"unfinished": true' stopped/metrics.json || fail "the numbers of an ear
 truncate -s 700 half/train/00001.jpg
 expect 3 "half/train/00001.jpg" "${test[@]}" --model $model --data half --out none --split train
 [ ! -e none/metrics.json ] || fail "numbers of no picture: $(cat none/metrics.json)"
+expect 3 "half/train/00001.jpg" "${test[@]}" --model $model --data half --out stopped --split train --force
+grep -q '"unfinished": true' stopped/metrics.json || fail "the pictures of an earlier test are not recorded any more"
 expect 0 "" "${test[@]}" --model $model --data toys --out none --split train --count 1
 cp third.png stopped/generated/00003.png
 expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out stopped --split train --count 1 --force

@@ -148,9 +148,9 @@ static void choose_kind_of_term(void) {
 
 /* A signal handler: async-signal-safe calls only. Further notices are ignored: a terminal that is closed
  * sends SIGHUP, and so do its shell, before it or after it, and service managers after SIGTERM; the kernel
- * repeats SIGXCPU every second. After a request the next one has its default action; SIGTERM is a
- * notice in jobs of Slurm and LSF. After a notice
- * the default actions are not restored, because batch systems send SIGTERM later. */
+ * repeats SIGXCPU every second. After a request the next one has its default action; SIGTERM is a notice in
+ * jobs of Slurm and LSF. After a notice the default actions are not restored, because batch systems send
+ * SIGTERM later. */
 static void request_stop(int number) {
     const int error = errno;
     const bool last = is_request(number);

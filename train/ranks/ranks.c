@@ -169,10 +169,6 @@ p2p_status ranks_share_text(const ranks *r, char **text) {
 
 /* ---- Joining ------------------------------------------------------------------------------------------ */
 
-const char *ranks_launcher(void) {
-    return launch_command();
-}
-
 p2p_status ranks_look(int *size, int *rank) {
     launch found;
     P2P_TRY(launch_find(&found));
@@ -348,8 +344,8 @@ static p2p_status check_count(const ranks *r, const mpi_table *table, int starte
         return p2p_hint(
             P2P_USAGE,
             "the launcher has to be that of this MPI, which P2P_MPI may have chosen; srun needs --mpi=pmix "
-            "for "
-            "Open MPI and --mpi=pmi2 for most builds of MPICH; P2P_MPI=off trains in each process by itself");
+            "for Open MPI, --mpi=pmi2 for most builds of MPICH; P2P_MPI=off trains in each process by "
+            "itself");
     }
     if (r->size <= MOST_RANKS) return P2P_OK;
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);

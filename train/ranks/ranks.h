@@ -20,9 +20,6 @@ typedef struct ranks ranks;
  */
 p2p_status ranks_look(int *size, int *rank);
 
-/* The command that has started this process with others, for hints: "mpirun" or "srun". */
-const char *ranks_launcher(void);
-
 /* What all ranks must have in common for their exchanges to match. */
 typedef struct {
     const char *command; /* that they run; borrowed */

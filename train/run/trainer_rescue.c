@@ -3,6 +3,7 @@
 #include "trainer_rescue.h"
 
 #include "host/sys.h"
+#include "ranks/ranks_launch.h"
 #include "trainer_folder.h"
 #include "trainer_report.h"
 #include "trainer_save.h"
@@ -16,7 +17,7 @@
 static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint, const char *more) {
     if (t->ranks)
         return p2p_hint(status, "%scontinue, under %s with %d ranks as before, with: %s%s", hint,
-                        ranks_launcher(), ranks_size(t->ranks), t->command, more);
+                        launch_command(), ranks_size(t->ranks), t->command, more);
     char *command = settings_resume_command(t->all);
     if (command) p2p_hint(status, "%scontinue with: %s%s", hint, command, more);
     free(command);
